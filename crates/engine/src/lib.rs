@@ -1,0 +1,1 @@
+//! The verbs on containers, images and volumes; their records and locks.

@@ -1,0 +1,1 @@
+//! Files below a held directory, atomic writes, locks, names claimed by link.

@@ -1,0 +1,1 @@
+//! Networks of one container: pasta, slirp4netns, ports, hosts and resolv.conf.

@@ -1,0 +1,1 @@
+//! Text for people and scripts: tables, Go templates, sizes, times.

@@ -1,0 +1,1 @@
+//! Images from and to somewhere else: registries over HTTP, OCI layouts, archives, directories.

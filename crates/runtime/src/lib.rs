@@ -1,0 +1,1 @@
+//! The OCI runtime: a config.json becomes a process.

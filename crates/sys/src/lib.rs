@@ -1,0 +1,1 @@
+//! Thin safe access to Linux.

@@ -1,0 +1,1 @@
+//! What we say to systemd: scopes over D-Bus, readiness datagrams, journal entries.
