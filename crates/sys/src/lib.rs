@@ -1,1 +1,4 @@
 //! Thin safe access to Linux.
+
+pub mod heap;
+pub mod signal;
