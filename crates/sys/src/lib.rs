@@ -1,4 +1,6 @@
 //! Thin safe access to Linux.
 
+pub mod clone;
 pub mod heap;
+pub mod identity;
 pub mod signal;
