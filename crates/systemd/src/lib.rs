@@ -1,1 +1,4 @@
 //! What we say to systemd: scopes over D-Bus, readiness datagrams, journal entries.
+
+pub mod journal;
+pub mod notify;
