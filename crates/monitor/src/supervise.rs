@@ -295,6 +295,7 @@ impl Monitor {
         };
         let exit = exit.clone();
         self.terminal = None;
+        self.log.finish(SystemTime::now());
         if !exit.restart_due {
             return self.leave(exit, life);
         }

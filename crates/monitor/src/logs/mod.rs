@@ -1,10 +1,14 @@
 //! Where a container's output is kept, and how it is read again.
 
+mod batch;
 mod file;
+mod journald;
+mod json_file;
 mod k8s_file;
+pub mod read;
 pub mod timestamp;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use spec::log::LogDriver;
@@ -12,6 +16,8 @@ use thiserror::Error;
 
 pub use file::DEFAULT_MAX_FILES;
 pub use file::DEFAULT_MAX_SIZE;
+
+pub use read::{LogFormat, LogSource, ReadLogError, ReadOptions, Record, read};
 
 use crate::Stream;
 
@@ -21,6 +27,9 @@ use crate::Stream;
 pub trait LogWriter {
     /// Keeps a piece of output as it was read.
     fn write(&mut self, stream: Stream, bytes: &[u8], now: SystemTime);
+
+    /// Keeps what was held back until its rest would come; after the last write.
+    fn finish(&mut self, _now: SystemTime) {}
 
     /// Returns how many bytes of output could not be kept.
     fn dropped(&self) -> u64 {
@@ -76,13 +85,28 @@ pub enum OpenLogError {
         /// Which.
         path: PathBuf,
     },
+    /// A host without systemd.
+    #[error("opening the journal: nothing listens at /run/systemd/journal/socket")]
+    NoJournal,
+    /// No socket to speak to it.
+    #[error("opening the journal")]
+    Journal(#[source] std::io::Error),
 }
 
 /// Opens the log of a container for writing.
 pub fn open(config: &LogConfig) -> Result<Box<dyn LogWriter>, OpenLogError> {
     Ok(match config.driver {
         LogDriver::K8sFile => Box::new(k8s_file::K8sFile::new(file::RotatingFile::open(config)?)),
-        _ => Box::new(Discarded),
+        LogDriver::JsonFile => Box::new(json_file::JsonFile::new(file::RotatingFile::open(config)?)),
+        LogDriver::Journald => {
+            let socket = Path::new(systemd::journal::SOCKET);
+            // Nobody there is an error of now; a journal that goes away later is not.
+            if !socket.exists() {
+                return Err(OpenLogError::NoJournal);
+            }
+            Box::new(journald::Journald::new(socket, &config.identity).map_err(OpenLogError::Journal)?)
+        }
+        LogDriver::None | LogDriver::Passthrough | LogDriver::PassthroughTty => Box::new(Discarded),
     })
 }
 
