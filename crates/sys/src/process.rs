@@ -1,0 +1,83 @@
+//! What a process says of itself: namespaces joined, keyring, execution, descriptors.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// Joins namespaces of a process given by its pidfd (setns(2), Linux 5.8).
+pub fn join_namespaces(process: impl AsFd, flags: crate::clone::Flags) -> io::Result<()> {
+    // SAFETY: a descriptor and a number.
+    check(unsafe { libc::setns(process.as_fd().as_raw_fd(), flags.bits() as i32) })
+}
+
+/// Joins the namespace of a descriptor, whatever its kind.
+pub fn join_namespace(namespace: impl AsFd) -> io::Result<()> {
+    // SAFETY: a descriptor and a number.
+    check(unsafe { libc::setns(namespace.as_fd().as_raw_fd(), 0) })
+}
+
+/// Leaves the session keyring of the caller for a new one (keyrings(7)).
+pub fn new_session_keyring() -> io::Result<()> {
+    const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
+    // SAFETY: a null name asks for an anonymous keyring; no memory is passed.
+    let result = unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>()) };
+    if result >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Sets the execution domain (personality(2)).
+pub fn set_personality(domain: u32) -> io::Result<()> {
+    // SAFETY: a number.
+    if unsafe { libc::personality(libc::c_ulong::from(domain)) } >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Sets the name shown for this thread, cut at 15 bytes.
+pub fn set_name(name: &str) {
+    if let Ok(name) = CString::new(name) {
+        // SAFETY: the kernel copies at most 16 bytes of a terminated string.
+        unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) };
+    }
+}
+
+/// Closes all descriptors from `first` on (close_range(2), Linux 5.9).
+pub fn close_from(first: u32) -> io::Result<()> {
+    // SAFETY: callers hold no OwnedFd they use afterwards; they are about to execute or to exit.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } as i32)
+}
+
+/// Marks all descriptors from `first` on to be closed at execution (CLOSE_RANGE_CLOEXEC, Linux 5.11).
+pub fn close_on_exec_from(first: u32) -> io::Result<()> {
+    // SAFETY: numbers; no descriptor is closed now.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) } as i32)
+}
+
+/// Executes a program; returns only its error.
+pub fn execute(path: &CString, args: &[CString], env: &[CString]) -> io::Error {
+    let pointers = |list: &[CString]| list.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
+    let (args, env) = (pointers(args), pointers(env));
+    // SAFETY: all strings are terminated and both lists end with null; they live until execve returns, if it does.
+    unsafe { libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// Brings the loopback interface of the current network namespace up.
+pub fn loopback_up() -> io::Result<()> {
+    // SAFETY: a socket of our own, and an ifreq with a terminated name, as netdevice(7) asks.
+    unsafe {
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        if socket < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let mut request: libc::ifreq = std::mem::zeroed();
+        request.ifr_name[0] = b'l' as libc::c_char;
+        request.ifr_name[1] = b'o' as libc::c_char;
+        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+        let result = libc::ioctl(socket, libc::SIOCSIFFLAGS, &request);
+        let error = io::Error::last_os_error();
+        libc::close(socket);
+        if result == 0 { Ok(()) } else { Err(error) }
+    }
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
