@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 use rustix::process::{
-    Signal, WaitId, WaitIdOptions, WaitOptions, pidfd_send_signal, set_child_subreaper, waitid, waitpid,
+    Signal, WaitId, WaitIdOptions, WaitOptions, pidfd_send_signal, set_child_subreaper, wait, waitid,
 };
 use rustix::termios::{Winsize, tcsetwinsize};
 use spec::restart::RestartPolicy;
@@ -457,7 +457,7 @@ impl Monitor {
 
     /// Reaps every child that ended: init, helpers of the engine, orphans.
     fn reap(&mut self, life: &mut dyn Lifecycle) {
-        while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             if self.init.is_some() && pid.as_raw_nonzero().get() == self.init_pid {
                 self.status = Some(Status::new(status.exit_status(), status.terminating_signal()));
             } else {

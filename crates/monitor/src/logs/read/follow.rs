@@ -44,10 +44,10 @@ impl<'a> Changes<'a> {
         self.over
     }
 
-    /// Watches this file from now on.
-    pub fn watch(&mut self, newest: Option<&File>) -> io::Result<()> {
+    /// Watches this file from now on; false if it was watched already.
+    pub fn watch(&mut self, newest: Option<&File>) -> io::Result<bool> {
         let Some(file) = newest.filter(|file| self.watched.is_none_or(|(ordinal, _)| ordinal != file.ordinal)) else {
-            return Ok(());
+            return Ok(false);
         };
         if let Some((_, watch)) = self.watched.take() {
             let _ = inotify::remove_watch(&self.inotify, watch);
@@ -55,7 +55,7 @@ impl<'a> Changes<'a> {
         // By descriptor: the name may be another file's by now.
         let path = format!("/proc/self/fd/{}", file.fd.as_raw_fd());
         self.watched = Some((file.ordinal, inotify::add_watch(&self.inotify, path, WatchFlags::MODIFY)?));
-        Ok(())
+        Ok(true)
     }
 
     /// Waits for the next change.

@@ -143,9 +143,6 @@ fn read_files(
     let mut joiner = Joiner::new(options.since, options.until);
     loop {
         let last_look = changes.as_ref().is_none_or(Changes::is_over);
-        if let Some(changes) = &mut changes {
-            changes.watch(chain.newest()).map_err(watch_failed)?;
-        }
         while let Some((position, line)) = lines.next(&mut chain).map_err(failed)? {
             if let Some(piece) = parse::line(format, line)
                 && beginning.includes(position, piece.stream)
@@ -153,6 +150,12 @@ fn read_files(
             {
                 return Ok(());
             }
+        }
+        // What came into a file before it was watched woke nobody: look once more.
+        if let Some(changes) = &mut changes
+            && changes.watch(chain.newest()).map_err(watch_failed)?
+        {
+            continue;
         }
         // What is unfinished at the end of what there is: a prompt, or output without a newline.
         if joiner.flush(sink).is_break() || last_look {
