@@ -98,13 +98,12 @@ impl RotatingFile {
 
     /// Puts the full file aside. If the names cannot be changed the next append meets the reason.
     pub fn rotate(&mut self) {
-        if self.max_files == 1 {
-            // Not truncated: a reader that holds the file keeps it to the end.
-            let _ = unlinkat(&self.directory, &self.name, AtFlags::empty());
-        }
+        // The oldest goes first: ext4 writes a file out before it renames it over another. Never truncated: a reader
+        // that holds a file keeps it to the end.
+        let name_of = |number| if number == 0 { self.name.clone() } else { numbered(&self.name, number) };
+        let _ = unlinkat(&self.directory, name_of(self.max_files - 1), AtFlags::empty());
         for number in (1..self.max_files).rev() {
-            let from = if number == 1 { self.name.clone() } else { numbered(&self.name, number - 1) };
-            let _ = renameat(&self.directory, from, &self.directory, numbered(&self.name, number));
+            let _ = renameat(&self.directory, name_of(number - 1), &self.directory, name_of(number));
         }
         self.current = None;
         self.size = 0;

@@ -98,6 +98,9 @@ fn unfinished_tail(bytes: &[u8]) -> usize {
 }
 
 fn escape(bytes: &[u8], out: &mut Vec<u8>) {
+    if std::str::from_utf8(bytes).is_ok() {
+        return escape_text(bytes, out);
+    }
     for chunk in bytes.utf8_chunks() {
         escape_text(chunk.valid().as_bytes(), out);
         for byte in chunk.invalid() {
@@ -106,7 +109,18 @@ fn escape(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Copies runs that need no escape; a run is looked for in blocks, without a branch per byte.
 fn escape_text(text: &[u8], out: &mut Vec<u8>) {
+    for block in text.chunks(32) {
+        if block.iter().fold(false, |any, &byte| any | (byte < 0x20) | (byte == b'"') | (byte == b'\\') | (byte == 0x7f)) {
+            escape_block(block, out);
+        } else {
+            out.extend_from_slice(block);
+        }
+    }
+}
+
+fn escape_block(text: &[u8], out: &mut Vec<u8>) {
     let mut plain = 0;
     for (at, &byte) in text.iter().enumerate() {
         let short = match byte {
