@@ -122,3 +122,19 @@ pub fn exit_now(code: i32) -> ! {
     // SAFETY: _exit never returns and touches no memory of ours.
     unsafe { libc::_exit(code) }
 }
+
+/// Reaps a child that may have been made with [`Flags::SIBLING`], whose end sends no signal (`__WALL`).
+pub fn reap(pid: i32) -> Option<std::process::ExitStatus> {
+    use std::os::unix::process::ExitStatusExt;
+    loop {
+        let mut status = 0;
+        // SAFETY: waitpid writes one int to a valid place.
+        let done = unsafe { libc::waitpid(pid, &mut status, libc::__WALL) };
+        if done == pid {
+            return Some(std::process::ExitStatus::from_raw(status));
+        }
+        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return None;
+        }
+    }
+}

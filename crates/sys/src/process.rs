@@ -81,3 +81,16 @@ pub fn loopback_up() -> io::Result<()> {
 fn check(result: i32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+/// Duplicates a descriptor to a given number, which stays open over execution.
+pub fn duplicate_to(fd: impl AsFd, number: i32) -> io::Result<()> {
+    // SAFETY: whatever stood at `number` is closed; callers are about to execute and use no OwnedFd of that number.
+    if unsafe { libc::dup2(fd.as_fd().as_raw_fd(), number) } >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Sets the I/O priority of the caller (ioprio_set(2)).
+pub fn set_io_priority(class: u32, priority: u32) -> io::Result<()> {
+    const IOPRIO_WHO_PROCESS: libc::c_long = 1;
+    // SAFETY: numbers.
+    check(unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, class << 13 | (priority & 0x1fff)) } as i32)
+}
