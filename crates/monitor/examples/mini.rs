@@ -235,6 +235,9 @@ impl Lifecycle for Life<'_> {
 
     fn finished(&mut self, exit: &Exit) {
         self.record(&format!("finished {} restarts={}", exit.code, exit.restarts));
+        if exit.output_dropped > 0 {
+            self.record(&format!("dropped {}", exit.output_dropped));
+        }
     }
 
     fn child_ended(&mut self, _pid: i32) {
@@ -259,4 +262,3 @@ fn pump_command(arguments: &Arguments) -> i32 {
         PumpEnd::Interrupted(signal) => 200 + signal,
     }
 }
-

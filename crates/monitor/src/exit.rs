@@ -20,6 +20,8 @@ pub struct Exit {
     pub restarts: u32,
     /// Whether the restart policy asks for another run (and no stop was asked for).
     pub restart_due: bool,
+    /// Bytes of output, of all runs, that the log could not take (a full disk); final in [`Lifecycle::finished`].
+    pub output_dropped: u64,
 }
 
 impl Exit {

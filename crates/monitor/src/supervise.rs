@@ -13,9 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
-use rustix::process::{
-    Signal, WaitId, WaitIdOptions, WaitOptions, pidfd_send_signal, set_child_subreaper, wait, waitid,
-};
+use rustix::process::{Signal, WaitId, WaitIdOptions, WaitOptions, pidfd_send_signal, set_child_subreaper, wait, waitid};
 use rustix::termios::{Winsize, tcsetwinsize};
 use spec::restart::RestartPolicy;
 use sys::signal::{SignalSet, next_signal, signalfd};
@@ -273,6 +271,7 @@ impl Monitor {
             finished_at: SystemTime::now(),
             restarts: self.restarts.count,
             restart_due: self.restarts.wanted(status.code) && !self.is_stop_asked(),
+            output_dropped: self.log.dropped(),
         };
         if life.ended(&exit) == Next::Done {
             exit.restart_due = false;
@@ -293,9 +292,9 @@ impl Monitor {
         let Phase::Draining(exit) = &self.phase else {
             return;
         };
-        let exit = exit.clone();
         self.terminal = None;
         self.log.finish(SystemTime::now());
+        let exit = Exit { output_dropped: self.log.dropped(), ..exit.clone() };
         if !exit.restart_due {
             return self.leave(exit, life);
         }

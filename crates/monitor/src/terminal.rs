@@ -11,11 +11,11 @@ use rustix::process::Signal;
 use rustix::termios::{OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 use sys::signal::{SignalSet, block, next_signal, set_mask, signalfd};
 
+use crate::TerminalSize;
 use crate::attach::detach_keys::{DetachKeys, DetachWatch};
 use crate::backlog::Backlog;
 use crate::outlet::Outlet;
 use crate::outputs::{CHUNK, Got, Output};
-use crate::TerminalSize;
 
 /// Signals that are about this process itself, or not catchable, and so never passed on.
 const OURS: [i32; 16] = [
@@ -181,12 +181,7 @@ impl Pump<'_> {
         }
     }
 
-    fn run(
-        &mut self,
-        process: &OwnedFd,
-        signals: &SessionSignals,
-        mut on_signal: Option<&mut dyn FnMut(i32)>,
-    ) -> io::Result<PumpEnd> {
+    fn run(&mut self, process: &OwnedFd, signals: &SessionSignals, mut on_signal: Option<&mut dyn FnMut(i32)>) -> io::Result<PumpEnd> {
         while !(self.process_ended && self.output_ended && self.shown.is_empty()) {
             let ready = self.wait(process, signals)?;
             if ready.process && !self.process_ended {
@@ -304,4 +299,3 @@ pub fn linger(master: OwnedFd, process: &OwnedFd) {
 pub fn stdin_is_terminal() -> bool {
     isatty(rustix::stdio::stdin())
 }
-

@@ -6,7 +6,9 @@ use thiserror::Error;
 
 /// A key that is none.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("parsing detach keys \"{keys}\": unknown key \"{key}\" (a character, ctrl-a to ctrl-z, ctrl-@, ctrl-[, ctrl-\\, ctrl-], ctrl-^, ctrl-_, or DEL)")]
+#[error(
+    "parsing detach keys \"{keys}\": unknown key \"{key}\" (a character, ctrl-a to ctrl-z, ctrl-@, ctrl-[, ctrl-\\, ctrl-], ctrl-^, ctrl-_, or DEL)"
+)]
 pub struct DetachKeysError {
     /// All that was given.
     pub keys: String,

@@ -9,8 +9,10 @@ mod session;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
@@ -21,6 +23,8 @@ pub use session::{SessionEnd, SessionOptions, run_session};
 
 use crate::protocol::{Event, Inbox, ProtocolError, Request, Start};
 
+/// How long a monitor may take to note a stop; one that is stuck must not make `stop` hang.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// What one receive may bring: more than a monitor sends at once.
 const RECEIVE: usize = 256 << 10;
 
@@ -56,8 +60,15 @@ pub(crate) enum Received {
 impl Client {
     /// Connects to the socket of a running container.
     pub fn connect(path: &Path) -> Result<Client, AttachError> {
+        Client::connect_within(path, None)
+    }
+
+    fn connect_within(path: &Path, patience: Option<Duration>) -> Result<Client, AttachError> {
         let connect = || {
             let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+            // Connecting waits, too, while a stuck monitor accepts nobody.
+            set_socket_timeout(&socket, Timeout::Send, patience)?;
+            set_socket_timeout(&socket, Timeout::Recv, patience)?;
             rustix::net::connect(&socket, &socket_address(path)?.0)?;
             Ok::<_, Errno>(socket)
         };
@@ -116,16 +127,19 @@ impl AsFd for Client {
 
 /// Tells a monitor that the user asked for a stop, and returns the pid (as the monitor sees it) of the init that still
 /// runs. Once this returns the monitor launches nothing any more, so whoever kills that init has stopped the container.
+/// A monitor that does not answer within two seconds is an error; the stop flag and a kill still stop its container.
 pub fn announce_stop(path: &Path) -> Result<Option<i32>, AttachError> {
-    let mut client = Client::connect(path)?;
+    let mut client = Client::connect_within(path, Some(STOP_PATIENCE))?;
     let bytes = Request::StopAsked.encode();
     rustix::net::send(&client.socket, &bytes, SendFlags::NOSIGNAL).map_err(|error| AttachError::Talk(error.into()))?;
     loop {
         if let Some(Event::StopNoted { init_pid }) = client.next_event()? {
             return Ok(init_pid);
         }
-        if client.receive_with(RecvFlags::empty()).map_err(AttachError::Talk)? == Received::Closed {
-            return Err(AttachError::Talk(io::ErrorKind::ConnectionReset.into()));
+        match client.receive_with(RecvFlags::empty()).map_err(AttachError::Talk)? {
+            Received::Something => {}
+            Received::NotYet => return Err(AttachError::Talk(io::ErrorKind::TimedOut.into())),
+            Received::Closed => return Err(AttachError::Talk(io::ErrorKind::ConnectionReset.into())),
         }
     }
 }

@@ -10,10 +10,10 @@
 //! is synced: a log is not worth a disk's write barrier per line, and a program that waits for its output would wait for it.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use memchr::memrchr;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, ftruncate, open, openat, renameat, unlinkat};
 
 use super::{LogConfig, OpenLogError};
@@ -71,29 +71,30 @@ impl RotatingFile {
         self.max_size
     }
 
-    /// Appends whole records. What does not go in whole does not go in at all, so that no half line is left.
-    pub fn append(&mut self, records: &[u8]) -> io::Result<()> {
+    /// Appends records, each a line, and returns how many bytes of them the disk took: whole lines only, so that
+    /// nothing half is left.
+    pub fn append(&mut self, records: &[u8]) -> usize {
         if self.current.is_none() {
-            let file = open_file(&self.directory, &self.name)?;
-            self.size = fstat(&file)?.st_size.unsigned_abs();
-            self.current = Some(file);
+            self.current = open_file(&self.directory, &self.name).ok();
+            self.size = self.current.as_ref().and_then(|file| fstat(file).ok()).map_or(0, |stat| stat.st_size.unsigned_abs());
         }
-        let file = self.current.as_ref().expect("it was opened just now");
-        let mut rest = records;
-        while !rest.is_empty() {
-            match rustix::io::write(file, rest) {
-                Ok(count) => rest = &rest[count..],
+        let Some(file) = &self.current else {
+            return 0;
+        };
+        let mut written = 0;
+        while written < records.len() {
+            match rustix::io::write(file, &records[written..]) {
+                Ok(count) => written += count,
                 Err(rustix::io::Errno::INTR) => {}
-                Err(error) => {
-                    if rest.len() < records.len() {
-                        let _ = ftruncate(file, self.size);
-                    }
-                    return Err(error.into());
-                }
+                Err(_) => break,
             }
         }
-        self.size += records.len() as u64;
-        Ok(())
+        let whole = if written == records.len() { written } else { memrchr(b'\n', &records[..written]).map_or(0, |end| end + 1) };
+        self.size += whole as u64;
+        if whole < written {
+            let _ = ftruncate(file, self.size);
+        }
+        whole
     }
 
     /// Puts the full file aside. If the names cannot be changed the next append meets the reason.

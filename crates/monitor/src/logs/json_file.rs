@@ -9,6 +9,7 @@ use memchr::memchr;
 
 use super::batch::Batch;
 use super::file::RotatingFile;
+use super::read::LogFormat;
 use super::{LogWriter, timestamp};
 use crate::Stream;
 
@@ -29,7 +30,7 @@ pub(crate) struct JsonFile {
 
 impl JsonFile {
     pub fn new(file: RotatingFile) -> JsonFile {
-        JsonFile { batch: Batch::new(file), unfinished: [Vec::new(), Vec::new()], escaped: Vec::new() }
+        JsonFile { batch: Batch::new(file, LogFormat::JsonFile), unfinished: [Vec::new(), Vec::new()], escaped: Vec::new() }
     }
 
     fn add_lines(&mut self, stream: Stream, bytes: &[u8], now: SystemTime) {
@@ -46,7 +47,7 @@ impl JsonFile {
             };
             self.escaped.clear();
             escape(&rest[..length], &mut self.escaped);
-            self.batch.add(&[br#"{"log":""#, &self.escaped, &stream_and_time], length);
+            self.batch.add(&[br#"{"log":""#, &self.escaped, &stream_and_time]);
             rest = &rest[length..];
         }
     }

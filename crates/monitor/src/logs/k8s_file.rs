@@ -8,13 +8,14 @@ use memchr::memchr;
 
 use super::batch::Batch;
 use super::file::RotatingFile;
+use super::read::LogFormat;
 use super::{LogWriter, timestamp};
 use crate::Stream;
 
-/// `time stream `: both streams' names have six letters.
-const PREFIX: usize = timestamp::LENGTH + " stdout ".len();
+/// `time stream F `: both streams' names have six letters.
+const PREFIX: usize = timestamp::LENGTH + " stdout F ".len();
 /// Bytes around the text of a record.
-const FRAME: usize = PREFIX + "F ".len() + "\n".len();
+const FRAME: usize = PREFIX + "\n".len();
 
 /// Writes the CRI line format.
 pub(crate) struct K8sFile {
@@ -23,25 +24,28 @@ pub(crate) struct K8sFile {
 
 impl K8sFile {
     pub fn new(file: RotatingFile) -> K8sFile {
-        K8sFile { batch: Batch::new(file) }
+        K8sFile { batch: Batch::new(file, LogFormat::K8sFile) }
     }
 }
 
 impl LogWriter for K8sFile {
     fn write(&mut self, stream: Stream, bytes: &[u8], now: SystemTime) {
-        let mut prefix = [b' '; PREFIX];
-        prefix[..timestamp::LENGTH].copy_from_slice(&timestamp::format(now));
-        prefix[timestamp::LENGTH + 1..PREFIX - 1].copy_from_slice(stream.name().as_bytes());
+        let mut line = [b' '; PREFIX];
+        line[..timestamp::LENGTH].copy_from_slice(&timestamp::format(now));
+        line[timestamp::LENGTH + 1..PREFIX - 3].copy_from_slice(stream.name().as_bytes());
+        line[PREFIX - 2] = b'F';
+        let mut piece = line;
+        piece[PREFIX - 2] = b'P';
         let longest = self.batch.longest_record() - FRAME;
         let mut rest = bytes;
         while !rest.is_empty() {
             let window = &rest[..rest.len().min(longest + 1)];
             if let Some(end) = memchr(b'\n', window) {
-                self.batch.add(&[&prefix, b"F ", &rest[..=end]], end + 1);
+                self.batch.add(&[&line, &rest[..=end]]);
                 rest = &rest[end + 1..];
             } else {
                 let text = &rest[..rest.len().min(longest)];
-                self.batch.add(&[&prefix, b"P ", text, b"\n"], text.len());
+                self.batch.add(&[&piece, text, b"\n"]);
                 rest = &rest[text.len()..];
             }
         }

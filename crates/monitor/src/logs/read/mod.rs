@@ -5,7 +5,7 @@ mod follow;
 mod join;
 mod journal;
 mod lines;
-mod parse;
+pub(super) mod parse;
 mod tail;
 
 use std::io;
