@@ -78,7 +78,7 @@ fn path(directory: &Path, name: &str) -> String {
 fn produce(megabytes: usize, line_length: usize) {
     let line: Vec<u8> = (0..line_length.max(1) - 1).map(|n| b'a' + (n % 26) as u8).chain([b'\n']).collect();
     let block: Vec<u8> = line.iter().copied().cycle().take((64 << 10) + line.len()).collect();
-    let mut stdout = std::fs::File::from(std::os::fd::OwnedFd::from(rustix::stdio::stdout().try_clone_to_owned().expect("stdout")));
+    let mut stdout = std::fs::File::from(rustix::stdio::stdout().try_clone_to_owned().expect("stdout"));
     let mut written = 0;
     while written < megabytes << 20 {
         let from = written % line.len();

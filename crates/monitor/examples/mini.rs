@@ -81,6 +81,8 @@ impl Arguments {
     }
 }
 
+// The monitor outlives a session its user detached from: it is not waited for.
+#[allow(clippy::zombie_processes)]
 fn run(arguments: &Arguments) -> i32 {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("socketpair");
     let monitor = Command::new(std::env::current_exe().expect("this program"))
@@ -196,21 +198,20 @@ impl Life<'_> {
 
 fn spawn(arguments: &Arguments) -> (Child, Channels) {
     let mut command = Command::new("setsid");
-    let channels: Channels;
-    if arguments.has("tty") {
+    let channels = if arguments.has("tty") {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a pty");
         grantpt(&master).and_then(|()| unlockpt(&master)).expect("unlocking");
         let slave = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("the other end");
         let again = || Stdio::from(slave.try_clone().expect("dup"));
         command.arg("-c").stdin(again()).stdout(again()).stderr(again());
-        channels = Channels::Terminal(master);
+        Channels::Terminal(master)
     } else {
         let (stdin, give) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("pipe");
         let (stdout, out) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("pipe");
         let (stderr, err) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("pipe");
         command.stdin(stdin).stdout(out).stderr(err);
-        channels = Channels::Pipes { stdin: Some(give), stdout, stderr };
-    }
+        Channels::Pipes { stdin: Some(give), stdout, stderr }
+    };
     // A supervised process blocks all signals, and children inherit that.
     let mask = set_mask(&SignalSet::empty()).expect("mask");
     let child = command.args(&arguments.command).spawn().expect("spawning");
