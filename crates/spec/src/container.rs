@@ -202,3 +202,38 @@ pub enum SystemdMode {
 }
 
 pub use identity::IdMap;
+
+impl std::str::FromStr for NamespaceMode {
+    type Err = crate::ParseError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "" => Self::Default,
+            "private" => Self::Private,
+            "host" => Self::Host,
+            _ => match text.split_once(':') {
+                Some(("container", id)) if !id.is_empty() => Self::Container(id.to_owned()),
+                Some(("ns", path)) if path.starts_with('/') => Self::Path(path.to_owned()),
+                _ => return Err(crate::ParseError::new("namespace", text, "it is private, host, container:NAME or ns:/PATH")),
+            },
+        })
+    }
+}
+
+impl std::str::FromStr for IpcMode {
+    type Err = crate::ParseError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "shareable" => Self::Shareable,
+            "none" => Self::None,
+            other => match other.parse::<NamespaceMode>().map_err(|_| {
+                crate::ParseError::new("IPC namespace", text, "it is private, shareable, none, host, container:NAME or ns:/PATH")
+            })? {
+                NamespaceMode::Default => Self::Default,
+                NamespaceMode::Private => Self::Private,
+                NamespaceMode::Host => Self::Host,
+                NamespaceMode::Container(id) => Self::Container(id),
+                NamespaceMode::Path(path) => Self::Path(path),
+            },
+        })
+    }
+}

@@ -71,3 +71,66 @@ pub struct IdMap {
     #[serde(default)]
     pub extend: bool,
 }
+
+impl std::str::FromStr for IdMap {
+    type Err = crate::ParseError;
+
+    /// `[+]CONTAINER:[@]HOST[:SIZE]`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || crate::ParseError::new("id map", text, "it is written CONTAINER:HOST:SIZE, with numbers");
+        let extend = text.starts_with('+');
+        let mut parts = text.trim_start_matches('+').split(':');
+        let (container, host, size) = (parts.next().ok_or_else(invalid)?, parts.next().ok_or_else(invalid)?, parts.next().unwrap_or("1"));
+        if parts.next().is_some() {
+            return Err(invalid());
+        }
+        let host_absolute = host.starts_with('@');
+        let number = |text: &str| text.parse::<u32>().map_err(|_| invalid());
+        let map = Self { container: number(container)?, host: number(host.trim_start_matches('@'))?, size: number(size)?, host_absolute, extend };
+        let fits = map.size > 0 && map.container.checked_add(map.size).is_some() && map.host.checked_add(map.size).is_some();
+        if fits { Ok(map) } else { Err(invalid()) }
+    }
+}
+
+impl std::str::FromStr for UserNamespaceMode {
+    type Err = crate::ParseError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = |why: &str| crate::ParseError::new("user namespace", text, why);
+        let (mode, rest) = text.split_once(':').unwrap_or((text, ""));
+        let options = || rest.split(',').filter(|o| !o.is_empty()).map(|o| o.split_once('=').unwrap_or((o, "")));
+        let number = |value: &str| value.parse::<u32>().map_err(|_| invalid("the value of an option is not a number"));
+        Ok(match mode {
+            "" => Self::Default,
+            "host" => Self::Host,
+            "private" => Self::Private,
+            "nomap" => Self::NoMap,
+            "keep-id" => {
+                let (mut uid, mut gid, mut size) = (None, None, None);
+                for (key, value) in options() {
+                    match key {
+                        "uid" => uid = Some(number(value)?),
+                        "gid" => gid = Some(number(value)?),
+                        "size" => size = Some(number(value)?),
+                        _ => return Err(invalid("options of keep-id are uid=, gid= and size=")),
+                    }
+                }
+                Self::KeepId { uid, gid, size }
+            }
+            "auto" => {
+                let (mut size, mut uid_map, mut gid_map) = (None, Vec::new(), Vec::new());
+                for (key, value) in options() {
+                    match key {
+                        "size" => size = Some(number(value)?),
+                        "uidmapping" => uid_map.push(value.parse()?),
+                        "gidmapping" => gid_map.push(value.parse()?),
+                        _ => return Err(invalid("options of auto are size=, uidmapping= and gidmapping=")),
+                    }
+                }
+                Self::Auto { size, uid_map, gid_map }
+            }
+            "container" if !rest.is_empty() => Self::Container(rest.to_owned()),
+            "ns" if rest.starts_with('/') => Self::Path(rest.to_owned()),
+            _ => return Err(invalid("it is host, keep-id, auto, nomap, private, container:NAME or ns:/PATH")),
+        })
+    }
+}

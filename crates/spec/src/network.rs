@@ -112,3 +112,158 @@ pub enum Protocol {
     /// SCTP.
     Sctp,
 }
+
+impl std::str::FromStr for Protocol {
+    type Err = crate::ParseError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "tcp" => Ok(Self::Tcp),
+            "udp" => Ok(Self::Udp),
+            "sctp" => Ok(Self::Sctp),
+            _ => Err(crate::ParseError::new("protocol", text, "it is tcp, udp or sctp")),
+        }
+    }
+}
+
+impl Protocol {
+    /// The protocol's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        }
+    }
+}
+
+fn port_range(text: &str) -> Option<(u16, u16)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let port = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u16>().ok().filter(|port| *port > 0))?;
+    let (first, last) = (port(first)?, port(last)?);
+    // One more than the last would not fit for 1-65535 of all 65536.
+    (first <= last).then(|| (first, last - first + 1))
+}
+
+impl std::str::FromStr for PortSpec {
+    type Err = crate::ParseError;
+
+    /// `[[ip:][host][-last]:]container[-last][/protocol]`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = |why: &str| crate::ParseError::new("port mapping", text, why);
+        let (ports, protocol) = match text.rsplit_once('/') {
+            Some((ports, protocol)) => (ports, protocol.parse()?),
+            None => (text, Protocol::Tcp),
+        };
+        let (host_ip, rest) = if let Some(bracketed) = ports.strip_prefix('[') {
+            let (ip, rest) = bracketed.split_once("]:").ok_or_else(|| invalid("an IPv6 address is written [address]:host:container"))?;
+            (Some(ip), rest)
+        } else {
+            match ports.match_indices(':').count() {
+                0 | 1 => (None, ports),
+                2 => ports.split_once(':').map(|(ip, rest)| (Some(ip), rest)).unwrap_or((None, ports)),
+                _ => return Err(invalid("there are too many colons; an IPv6 address is written in brackets")),
+            }
+        };
+        let host_ip = match host_ip {
+            None | Some("") => None,
+            Some(ip) => Some(ip.parse::<IpAddr>().map_err(|_| invalid("the address is not an IP address"))?),
+        };
+        let (host, container) = match rest.split_once(':') {
+            Some((host, container)) => (Some(host).filter(|host| !host.is_empty()), container),
+            None => (None, rest),
+        };
+        let (container_port, count) = port_range(container).ok_or_else(|| invalid("the container port is a number from 1 to 65535, or a range"))?;
+        let host_port = match host {
+            None => None,
+            Some(host) => {
+                let (first, host_count) = port_range(host).ok_or_else(|| invalid("the host port is a number from 1 to 65535, or a range"))?;
+                if host_count != count {
+                    return Err(invalid("the ranges of host and container ports have different lengths"));
+                }
+                Some(first)
+            }
+        };
+        Ok(Self { host_ip, host_port, container_port, count, protocol })
+    }
+}
+
+impl std::str::FromStr for ExposedPort {
+    type Err = crate::ParseError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let (port, count) = port_range(range).ok_or_else(|| crate::ParseError::new("exposed port", text, "it is a port or a range, with /protocol"))?;
+        Ok(Self { port, count, protocol: protocol.parse()? })
+    }
+}
+
+/// Parses all values of `--network` together.
+pub fn parse_mode(values: &[String]) -> Result<NetworkMode, crate::ParseError> {
+    let Some(first) = values.first() else { return Ok(NetworkMode::Default) };
+    let (head, tail) = first.split_once(':').unwrap_or((first, ""));
+    let words = || tail.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let mode = match head {
+        "none" => NetworkMode::None,
+        "host" => NetworkMode::Host,
+        "private" => NetworkMode::Private,
+        "" | "default" => NetworkMode::Default,
+        "pasta" => NetworkMode::Pasta(words()),
+        "slirp4netns" => NetworkMode::Slirp4netns(words()),
+        "container" if !tail.is_empty() => NetworkMode::Container(tail.to_owned()),
+        "ns" if !tail.is_empty() => NetworkMode::Path(tail.to_owned()),
+        "container" | "ns" => return Err(crate::ParseError::new("network", first, "it names nothing after the colon")),
+        _ => {
+            let mut networks = Vec::new();
+            for value in values {
+                let (name, options) = value.split_once(':').unwrap_or((value, ""));
+                if crate::Name::parse(name).is_err() {
+                    return Err(crate::ParseError::new("network", value, "it is none, host, pasta, slirp4netns, container:NAME, ns:PATH or the name of a network"));
+                }
+                let mut map: BTreeMap<String, Vec<String>> = BTreeMap::new();
+                for option in options.split(',').filter(|option| !option.is_empty()) {
+                    let (key, value) = option.split_once('=').unwrap_or((option, ""));
+                    map.entry(key.to_owned()).or_default().push(value.to_owned());
+                }
+                networks.push(NetworkAttachment { name: name.to_owned(), options: map });
+            }
+            return Ok(NetworkMode::Bridge(networks));
+        }
+    };
+    if values.len() > 1 {
+        return Err(crate::ParseError::new("network", &values[1], format!("{head:?} cannot be combined with other networks")));
+    }
+    Ok(mode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_in_all_spellings() {
+        let show = |text: &str| {
+            let p: PortSpec = text.parse().unwrap_or_else(|e| panic!("{e}"));
+            format!("{:?} {:?} {} {} {}", p.host_ip.map(|ip| ip.to_string()), p.host_port, p.container_port, p.count, p.protocol.as_str())
+        };
+        assert_eq!(show("80"), "None None 80 1 tcp");
+        assert_eq!(show("8080:80"), "None Some(8080) 80 1 tcp");
+        assert_eq!(show("8080:80/udp"), "None Some(8080) 80 1 udp");
+        assert_eq!(show("127.0.0.1:8080:80"), "Some(\"127.0.0.1\") Some(8080) 80 1 tcp");
+        assert_eq!(show("127.0.0.1::80"), "Some(\"127.0.0.1\") None 80 1 tcp");
+        assert_eq!(show("[::1]:8080:80"), "Some(\"::1\") Some(8080) 80 1 tcp");
+        assert_eq!(show("8000-8010:9000-9010"), "None Some(8000) 9000 11 tcp");
+        assert_eq!(show(":80"), "None None 80 1 tcp");
+        for bad in ["", "0", "65536", "a", "80:", "1-2:3", "2-1", "x:1:2", "::1:80:80", "80/icmp", "80:80:80:80", "+80", "8 0"] {
+            assert!(bad.parse::<PortSpec>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn modes_of_the_network() {
+        let parse = |values: &[&str]| parse_mode(&values.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>());
+        assert_eq!(parse(&[]).unwrap(), NetworkMode::Default);
+        assert_eq!(parse(&["pasta:-t,auto"]).unwrap(), NetworkMode::Pasta(vec!["-t".into(), "auto".into()]));
+        assert_eq!(parse(&["container:web"]).unwrap(), NetworkMode::Container("web".into()));
+        assert!(matches!(parse(&["a:ip=1.1.1.1", "b"]).unwrap(), NetworkMode::Bridge(list) if list.len() == 2));
+        assert!(parse(&["host", "none"]).is_err() && parse(&["container:"]).is_err() && parse(&["a/b"]).is_err());
+    }
+}

@@ -19,3 +19,21 @@ pub enum RestartPolicy {
     /// It always starts again unless a user stopped it.
     UnlessStopped,
 }
+
+impl std::str::FromStr for RestartPolicy {
+    type Err = crate::ParseError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = |why: &str| crate::ParseError::new("restart policy", text, why);
+        let (name, count) = text.split_once(':').map_or((text, None), |(name, count)| (name, Some(count)));
+        match (name, count) {
+            ("" | "no" | "never", None) => Ok(Self::No),
+            ("always", None) => Ok(Self::Always),
+            ("unless-stopped", None) => Ok(Self::UnlessStopped),
+            ("on-failure", None) => Ok(Self::OnFailure { max_retries: None }),
+            ("on-failure", Some(count)) => {
+                Ok(Self::OnFailure { max_retries: Some(count.parse().map_err(|_| invalid("the number of retries is not a number"))?) })
+            }
+            _ => Err(invalid("it is no, on-failure[:N], always or unless-stopped")),
+        }
+    }
+}
