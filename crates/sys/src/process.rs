@@ -94,3 +94,13 @@ pub fn set_io_priority(class: u32, priority: u32) -> io::Result<()> {
     // SAFETY: numbers.
     check(unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, class << 13 | (priority & 0x1fff)) } as i32)
 }
+
+/// Duplicates a descriptor that was inherited under a given number.
+pub fn duplicate_inherited(number: i32) -> io::Result<std::os::fd::OwnedFd> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: fcntl checks the number; on success the new descriptor is ours alone.
+    unsafe {
+        let fd = libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3);
+        if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(std::os::fd::OwnedFd::from_raw_fd(fd)) }
+    }
+}
