@@ -3,6 +3,8 @@
 //! Start reading at [`commands::TABLE`]: each command is one file with its flags and its `run`.
 
 #![forbid(unsafe_code)]
+// The documents of `inspect` are one long macro call each.
+#![recursion_limit = "512"]
 
 mod app;
 mod args;

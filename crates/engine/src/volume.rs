@@ -228,3 +228,72 @@ pub(crate) fn store_error(error: storage::StoreError) -> Error {
     };
     Error::because(kind, "working on the store", error)
 }
+
+/// Makes a volume a user asked for.
+pub fn create(engine: &Engine, name: &Name, labels: BTreeMap<String, String>, ignore_existing: bool) -> Result<()> {
+    let store = engine.store();
+    store.prepare().map_err(store_error)?;
+    let volume = VolumeRecord { version: 1, name: name.clone(), created: host::now(), labels, options: BTreeMap::new(), anonymous: false, filled: false };
+    if !store.create_volume(&volume).map_err(store_error)? && !ignore_existing {
+        return Err(Error::new(ErrorKind::AlreadyExists, format!("volume with name {:?} already exists: volume already exists", name.as_str())));
+    }
+    Ok(())
+}
+
+/// Finds a volume by its name, or a unique beginning of it.
+pub fn find(engine: &Engine, typed: &str) -> Result<VolumeRecord> {
+    let missing = || Error::new(ErrorKind::NotFound, format!("no volume with name {typed:?} found: no such volume"));
+    let name = Name::parse(typed).map_err(|_| missing())?;
+    if let Some(volume) = engine.store().volume(&name).map_err(store_error)? {
+        return Ok(volume);
+    }
+    let mut fitting = engine.store().volumes().map_err(store_error)?.into_iter().filter(|volume| volume.name.as_str().starts_with(typed));
+    match (fitting.next(), fitting.next()) {
+        (Some(volume), None) => Ok(volume),
+        (Some(_), Some(_)) => Err(Error::new(ErrorKind::InvalidInput, format!("more than one result for volume name {typed}: a longer one is needed"))),
+        _ => Err(missing()),
+    }
+}
+
+/// Volumes that containers use, with the names of those.
+pub fn used(engine: &Engine) -> Result<BTreeMap<String, Vec<String>>> {
+    let mut used: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for record in crate::container::find::all(engine)? {
+        for volume in &record.volumes {
+            used.entry(volume.name.to_string()).or_default().push(record.name.to_string());
+        }
+    }
+    Ok(used)
+}
+
+/// Removes a volume; with `force` the containers that use it go first.
+pub fn remove(engine: &Engine, typed: &str, force: bool, timeout: Option<u64>) -> Result<()> {
+    let volume = find(engine, typed)?;
+    let users = used(engine)?.remove(volume.name.as_str()).unwrap_or_default();
+    if !users.is_empty() && !force {
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            format!("volume {} is being used by the following container(s): {}: volume is being used", volume.name, users.join(", ")),
+        )
+        .with_cure(Cure::InUseBy { containers: users }));
+    }
+    for user in users {
+        let record = crate::container::find::find(engine, &user)?;
+        crate::container::remove::remove(engine, &record, crate::container::remove::RemoveOptions { force: true, volumes: false, timeout })?;
+    }
+    let store = engine.store();
+    namespace::inside(engine, || store.remove_volume(&volume.name).map_err(store_error))
+}
+
+/// Removes every volume no container uses.
+pub fn prune(engine: &Engine) -> Result<Vec<String>> {
+    let used = used(engine)?;
+    let mut gone = Vec::new();
+    for volume in engine.store().volumes().map_err(store_error)? {
+        if !used.contains_key(volume.name.as_str()) {
+            remove(engine, volume.name.as_str(), false, None)?;
+            gone.push(volume.name.to_string());
+        }
+    }
+    Ok(gone)
+}

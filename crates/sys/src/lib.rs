@@ -5,6 +5,7 @@ pub mod clone;
 pub mod heap;
 pub mod identity;
 pub mod mount;
+pub mod probe;
 pub mod process;
 pub mod seccomp;
 pub mod signal;

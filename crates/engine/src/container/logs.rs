@@ -4,9 +4,10 @@ use super::record::ContainerRecord;
 use super::{lock, status};
 use crate::error::{Error, ErrorKind, Result};
 use crate::open::Engine;
-use monitor::logs::{LogSource, ReadOptions, Record};
+use monitor::logs::{LogFormat, LogSource, ReadOptions, Record};
 use spec::log::LogDriver;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::SystemTime;
 
@@ -14,7 +15,7 @@ use std::time::SystemTime;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LogsWish {
     /// The last so many lines.
-    pub tail: Option<usize>,
+    pub tail: Option<u64>,
     /// Written since.
     pub since: Option<SystemTime>,
     /// Written until.
@@ -26,12 +27,11 @@ pub struct LogsWish {
 /// Reads the log of a container, record by record.
 pub fn read(engine: &Engine, record: &ContainerRecord, wish: &LogsWish, mut sink: impl FnMut(&Record) -> ControlFlow<()>) -> Result<()> {
     let driver = record.spec.log.driver.unwrap_or(LogDriver::K8sFile);
+    let path = Path::new(record.log_path.as_deref().unwrap_or_default());
     let source = match driver {
-        LogDriver::Journald => LogSource::Journal { container_id: record.id.to_string() },
-        LogDriver::K8sFile | LogDriver::JsonFile => {
-            let path = record.log_path.clone().unwrap_or_default();
-            LogSource::File { path: path.into(), format: driver }
-        }
+        LogDriver::Journald => LogSource::Journal { container_id: record.id.as_str() },
+        LogDriver::K8sFile => LogSource::File { path, format: LogFormat::K8sFile },
+        LogDriver::JsonFile => LogSource::File { path, format: LogFormat::JsonFile },
         other => {
             return Err(Error::new(
                 ErrorKind::Unsupported,
@@ -41,7 +41,7 @@ pub fn read(engine: &Engine, record: &ContainerRecord, wish: &LogsWish, mut sink
     };
     let monitor = if wish.follow { monitor_of(engine, record)? } else { None };
     let options = ReadOptions { tail: wish.tail, since: wish.since, until: wish.until, follow: monitor.as_ref().map(AsFd::as_fd) };
-    monitor::logs::read(&source, &options, &mut sink).map_err(|e| Error::because(ErrorKind::Unavailable, format!("reading the log of container {:?}", record.name.as_str()), e))
+    monitor::logs::read(source, options, &mut sink).map_err(|e| Error::because(ErrorKind::Unavailable, format!("reading the log of container {:?}", record.name.as_str()), e))
 }
 
 /// The monitor of a container that runs; its end is the end of the log.

@@ -44,7 +44,7 @@ fn main(app: &App, parsed: Parsed) -> Result<i32, Failure> {
     let time = |flag: &'static str| -> Result<_, Failure> {
         Ok(parsed.value(flag).map(|text| spec::quantity::parse_time("time", text, now)).transpose()?.map(|nanos| UNIX_EPOCH + Duration::from_nanos(nanos as u64)))
     };
-    let tail = parsed.number::<i64>("tail")?.and_then(|n| usize::try_from(n).ok());
+    let tail = parsed.number::<i64>("tail")?.and_then(|n| u64::try_from(n).ok());
     let wish = logs::LogsWish { tail, since: time("since")?, until: time("until")?, follow: parsed.on("follow") };
     let several = records.len() > 1;
     if several && wish.follow {
@@ -53,17 +53,17 @@ fn main(app: &App, parsed: Parsed) -> Result<i32, Failure> {
     let shower = |record: &ContainerRecord| Shower::new(record, several || parsed.on("names"), &parsed);
     if several {
         // One after the other would mix up time; all are read and sorted.
-        let mut lines: Vec<(std::time::SystemTime, usize, Record)> = Vec::new();
+        let mut lines: Vec<(usize, Line)> = Vec::new();
         for (index, record) in records.iter().enumerate() {
             logs::read(&engine, record, &wish, |line| {
-                lines.push((line.time, index, line.clone()));
+                lines.push((index, Line::of(line)));
                 ControlFlow::Continue(())
             })?;
         }
-        lines.sort_by_key(|(time, ..)| *time);
+        lines.sort_by_key(|(_, line)| line.time);
         let showers: Vec<Shower> = records.iter().map(shower).collect();
-        for (_, index, line) in &lines {
-            if showers[*index].show(line).is_break() {
+        for (index, line) in &lines {
+            if showers[*index].show(&line.as_record()).is_break() {
                 break;
             }
         }
@@ -98,6 +98,25 @@ fn follow_several(engine: &engine::Engine, records: &[ContainerRecord], wish: &l
     })
 }
 
+/// A record that is kept.
+struct Line {
+    time: std::time::SystemTime,
+    stream: Stream,
+    text: Vec<u8>,
+    begins_line: bool,
+    ends_line: bool,
+}
+
+impl Line {
+    fn of(record: &Record<'_>) -> Self {
+        Self { time: record.time, stream: record.stream, text: record.text.to_vec(), begins_line: record.begins_line, ends_line: record.ends_line }
+    }
+
+    fn as_record(&self) -> Record<'_> {
+        Record { time: self.time, stream: self.stream, text: &self.text, begins_line: self.begins_line, ends_line: self.ends_line }
+    }
+}
+
 struct Shower {
     prefix: String,
     timestamps: bool,
@@ -115,7 +134,7 @@ impl Shower {
     }
 
     /// Writes one record where the container wrote it; a reader that left ends it.
-    fn show(&self, line: &Record) -> ControlFlow<()> {
+    fn show(&self, line: &Record<'_>) -> ControlFlow<()> {
         let mut text = Vec::with_capacity(line.text.len() + 64);
         if line.begins_line {
             text.extend_from_slice(self.prefix.as_bytes());
@@ -124,7 +143,7 @@ impl Shower {
                 text.push(b' ');
             }
         }
-        text.extend_from_slice(&line.text);
+        text.extend_from_slice(line.text);
         if line.ends_line {
             text.push(b'\n');
         }

@@ -10,7 +10,7 @@ mod ps;
 mod run;
 mod top;
 
-pub(crate) use inspect::document;
+pub(crate) use inspect::print_documents;
 
 use super::Command;
 use crate::args::{Flag, Kind, Parsed, flag, refused};

@@ -4,6 +4,8 @@ mod list;
 pub(crate) mod obtain;
 mod store;
 
+pub(crate) use list::inspect;
+
 use super::Command;
 use crate::args::{Flag, Kind, flag, refused};
 use crate::failure::Failure;
