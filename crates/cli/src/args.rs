@@ -206,7 +206,7 @@ pub(crate) fn parse(groups: &[&'static [Flag]], args: &[String], options_first: 
 
 /// The known word most like another, if it is like it at all.
 pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known.map(|candidate| (distance(word, candidate), candidate)).filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 5).min().map(|(_, candidate)| candidate)
+    known.map(|candidate| (distance(word, candidate), candidate)).filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3).min().map(|(_, candidate)| candidate)
 }
 
 /// Number of letters to change (Levenshtein).

@@ -24,7 +24,7 @@ pub fn write(engine: &Engine, record: &ContainerRecord, root: BorrowedFd<'_>, fa
         for (name, target) in [("hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf")] {
             let path = engine.paths.container_run(&other.id).join(name);
             if path.exists() {
-                files.push(HostFile { source: path.to_string_lossy().into_owned(), target: target.to_owned(), read_only: false });
+                files.push(HostFile { source: path.to_string_lossy().into_owned(), target: target.to_owned(), read_only: false, program: false });
             }
         }
     } else {
@@ -47,7 +47,7 @@ pub fn write(engine: &Engine, record: &ContainerRecord, root: BorrowedFd<'_>, fa
             Some(path) => path.clone(),
             None => std::fs::read_link("/proc/self/exe").map_err(|e| Error::io("finding our own program", e))?.to_string_lossy().into_owned(),
         };
-        files.push(HostFile { source: program, target: "/run/podman-init".to_owned(), read_only: true });
+        files.push(HostFile { source: program, target: "/run/podman-init".to_owned(), read_only: true, program: true });
     }
     Ok(files)
 }
@@ -56,7 +56,7 @@ fn one(dir: &Path, name: &str, target: &str, text: &str) -> Result<HostFile> {
     let path = dir.join(name);
     json::save_bytes(&path, text.as_bytes(), Durability::Fleeting)?;
     readable_by_all(&path)?;
-    Ok(HostFile { source: path.to_string_lossy().into_owned(), target: target.to_owned(), read_only: false })
+    Ok(HostFile { source: path.to_string_lossy().into_owned(), target: target.to_owned(), read_only: false, program: false })
 }
 
 /// Line breaks in names would write lines of their own into these files (threat E10).

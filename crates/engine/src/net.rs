@@ -60,7 +60,7 @@ pub(crate) fn begin(engine: &Engine, record: &ContainerRecord, pid: i32, facts: 
 
 fn start_pasta(record: &ContainerRecord, run_dir: &std::path::Path, pid: i32, options: &[String], engine: &Engine) -> Result<Helper> {
     // Older versions want a file, and quit when it is gone: a bind mount that only we see, and that goes with us.
-    let file = run_dir.join("netns");
+    let file = run_dir.join(format!("netns-{pid}"));
     let doing = |e: std::io::Error| Error::io("naming the network namespace", e);
     std::fs::File::create(&file).map_err(doing)?;
     rustix::mount::mount_bind(format!("/proc/{pid}/ns/net"), &file).map_err(|e| doing(e.into()))?;

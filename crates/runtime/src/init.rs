@@ -53,8 +53,11 @@ fn build(init: Init<'_>) -> Result<Never, LaunchError> {
     let linux = config.linux.clone().unwrap_or_default();
     let process = config.process.as_ref().ok_or_else(|| LaunchError::refused(Step::Config, "process", "it is missing"))?;
     let own = |kind: NamespaceKind| linux.namespaces.iter().any(|ns| ns.kind == kind && ns.path.is_none());
-    // Nobody looks into us until the program is what they see (CVE-2016-9962).
-    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    // In a pid namespace of others nobody may look into us until the program is what they see (CVE-2016-9962). In
+    // one of our own there is nobody, and the caller needs our namespaces.
+    if joins.iter().any(|(kind, _)| *kind == NamespaceKind::Pid) || !own(NamespaceKind::Pid) {
+        let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
     if nested {
         wait_for_go(&mut socket)?;
         become_root()?;
@@ -88,6 +91,7 @@ fn build(init: Init<'_>) -> Result<Never, LaunchError> {
     drop(hands);
     tell_ready(&socket, terminal.as_ref().map(|t| &t.master))?;
     wait_for_go(&mut socket)?;
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let stdio = match (stdio, terminal) {
         (_, Some(terminal)) => {
             drop(terminal.master);
@@ -124,7 +128,11 @@ pub(crate) fn run_program(
     // As the user, so that what the user may not enter is not entered.
     program::enter_directory(&process.cwd)?;
     let program = program::prepare(process)?;
+    // The caller may work with signals blocked; the program begins with none.
+    sys::signal::set_mask(&sys::signal::SignalSet::empty()).map_err(|e| LaunchError::new(Step::Process, "signals", e))?;
     if let (false, Some(filter)) = (filter_late, seccomp) {
+        // Becoming a user that is not root took the capability to load it out of force, but not away.
+        sys::capability::raise_effective().map_err(|e| LaunchError::new(Step::Capabilities, "", e))?;
         load(filter)?;
     }
     identity::set_capabilities(process)?;

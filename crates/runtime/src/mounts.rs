@@ -51,7 +51,7 @@ pub(crate) fn make(config: &Config, hands: &mut Hands, mut trees: Trees) -> Resu
         }
         let target = find_or_make(&hands.root, &mount.destination, kind).map_err(point)?;
         if options.copy_up {
-            copy_up(&target, &tree).map_err(doing)?;
+            copy_up(&target, &tree, options.data.iter().any(|(key, _)| key == "mode")).map_err(doing)?;
             if options.set & attr::RDONLY != 0 {
                 set_attributes(&tree, Change { set: attr::RDONLY, ..Change::default() }, false).map_err(doing)?;
             }
@@ -158,8 +158,9 @@ fn file_system(kind: &str, mount: &Mount, options: &Options, config: &Config) ->
         let _ = fsconfig_set_string(&fs, "context", label);
     }
     fsconfig_create(&fs)?;
-    // A tmpfs that is filled first becomes read-only afterwards.
-    let now = if options.copy_up { options.set & !attr::RDONLY } else { options.set };
+    // A tmpfs that is filled first becomes read-only afterwards; so does /dev, when its devices are made.
+    let late = options.copy_up || (kind == "tmpfs" && mount.destination == "/dev");
+    let now = if late { options.set & !attr::RDONLY } else { options.set };
     let tree = fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::from_bits_retain((now & !attr::ATIME_MASK) as u32))?;
     if now & attr::ATIME_MASK != 0 {
         set_attributes(&tree, Change { set: now & attr::ATIME_MASK, clear: attr::ATIME_MASK, ..Change::default() }, false)?;
@@ -196,11 +197,16 @@ fn cgroup(mount: &Mount, options: &Options, config: &Config) -> Result<Option<Ow
 }
 
 /// `tmpcopyup`: what lies below is copied into the new tmpfs, never through a link.
-fn copy_up(below: &OwnedFd, tree: &OwnedFd) -> std::io::Result<()> {
+fn copy_up(below: &OwnedFd, tree: &OwnedFd, keep_mode: bool) -> std::io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let from = rustix::fs::openat(below, ".", flags, rustix::fs::Mode::empty())?;
     let to = rustix::fs::openat(tree, ".", flags, rustix::fs::Mode::empty())?;
-    copy_directory(&from, &to, 0)
+    let mode = rustix::fs::fstat(&to)?.st_mode & 0o7777;
+    copy_directory(&from, &to, 0)?;
+    if keep_mode {
+        rustix::fs::fchmod(&to, rustix::fs::Mode::from_raw_mode(mode))?;
+    }
+    Ok(())
 }
 
 fn copy_directory(from: &OwnedFd, to: &OwnedFd, depth: u32) -> std::io::Result<()> {

@@ -29,6 +29,9 @@ impl std::str::FromStr for DeviceRequest {
         if !host.starts_with('/') {
             return Err(invalid("the device on the host is an absolute path (CDI names are not supported yet)"));
         }
+        if text.contains('\0') {
+            return Err(invalid("a path cannot hold a NUL"));
+        }
         if !container.starts_with('/') {
             return Err(invalid("the device in the container is an absolute path"));
         }

@@ -78,15 +78,18 @@ impl std::str::FromStr for IdMap {
     /// `[+]CONTAINER:[@]HOST[:SIZE]`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || crate::ParseError::new("id map", text, "it is written CONTAINER:HOST:SIZE, with numbers");
-        let extend = text.starts_with('+');
-        let mut parts = text.trim_start_matches('+').split(':');
+        let (extend, rest) = text.strip_prefix('+').map_or((false, text), |rest| (true, rest));
+        if rest.starts_with(['u', 'g']) {
+            return Err(crate::ParseError::new("id map", text, "the flags u and g are not supported yet: give --uidmap and --gidmap"));
+        }
+        let mut parts = rest.split(':');
         let (container, host, size) = (parts.next().ok_or_else(invalid)?, parts.next().ok_or_else(invalid)?, parts.next().unwrap_or("1"));
         if parts.next().is_some() {
             return Err(invalid());
         }
-        let host_absolute = host.starts_with('@');
-        let number = |text: &str| text.parse::<u32>().map_err(|_| invalid());
-        let map = Self { container: number(container)?, host: number(host.trim_start_matches('@'))?, size: number(size)?, host_absolute, extend };
+        let (host_absolute, host) = host.strip_prefix('@').map_or((false, host), |host| (true, host));
+        let number = |text: &str| crate::quantity::digits::<u32>(text).ok_or_else(invalid);
+        let map = Self { container: number(container)?, host: number(host)?, size: number(size)?, host_absolute, extend };
         let fits = map.size > 0 && map.container.checked_add(map.size).is_some() && map.host.checked_add(map.size).is_some();
         if fits { Ok(map) } else { Err(invalid()) }
     }
@@ -98,7 +101,10 @@ impl std::str::FromStr for UserNamespaceMode {
         let invalid = |why: &str| crate::ParseError::new("user namespace", text, why);
         let (mode, rest) = text.split_once(':').unwrap_or((text, ""));
         let options = || rest.split(',').filter(|o| !o.is_empty()).map(|o| o.split_once('=').unwrap_or((o, "")));
-        let number = |value: &str| value.parse::<u32>().map_err(|_| invalid("the value of an option is not a number"));
+        let number = |value: &str| crate::quantity::digits::<u32>(value).ok_or_else(|| invalid("the value of an option is not a number"));
+        if !rest.is_empty() && matches!(mode, "" | "host" | "private" | "nomap") {
+            return Err(invalid("this mode takes no options"));
+        }
         Ok(match mode {
             "" => Self::Default,
             "host" => Self::Host,

@@ -4,6 +4,7 @@
 //! OCI configuration once. Types and parsers only: no I/O, no clock, no environment. A parser takes a
 //! string as a user types it and says what is wrong with it in words a user can act on.
 
+pub mod commas;
 pub mod container;
 pub mod device;
 pub mod identity;

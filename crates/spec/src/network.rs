@@ -165,7 +165,8 @@ impl std::str::FromStr for PortSpec {
             }
         };
         let host_ip = match host_ip {
-            None | Some("") => None,
+            None => None,
+            Some("") => return Err(invalid("the address before the ports is empty")),
             Some(ip) => Some(ip.parse::<IpAddr>().map_err(|_| invalid("the address is not an IP address"))?),
         };
         let (host, container) = match rest.split_once(':') {
@@ -201,6 +202,9 @@ pub fn parse_mode(values: &[String]) -> Result<NetworkMode, crate::ParseError> {
     let Some(first) = values.first() else { return Ok(NetworkMode::Default) };
     let (head, tail) = first.split_once(':').unwrap_or((first, ""));
     let words = || tail.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    if !tail.is_empty() && matches!(head, "none" | "host" | "private" | "" | "default") {
+        return Err(crate::ParseError::new("network", first, format!("{head:?} takes no options")));
+    }
     let mode = match head {
         "none" => NetworkMode::None,
         "host" => NetworkMode::Host,
@@ -209,8 +213,8 @@ pub fn parse_mode(values: &[String]) -> Result<NetworkMode, crate::ParseError> {
         "pasta" => NetworkMode::Pasta(words()),
         "slirp4netns" => NetworkMode::Slirp4netns(words()),
         "container" if !tail.is_empty() => NetworkMode::Container(tail.to_owned()),
-        "ns" if !tail.is_empty() => NetworkMode::Path(tail.to_owned()),
-        "container" | "ns" => return Err(crate::ParseError::new("network", first, "it names nothing after the colon")),
+        "ns" if tail.starts_with('/') => NetworkMode::Path(tail.to_owned()),
+        "container" | "ns" => return Err(crate::ParseError::new("network", first, "a container's name, or an absolute path, follows the colon")),
         _ => {
             let mut networks = Vec::new();
             for value in values {
@@ -232,6 +236,19 @@ pub fn parse_mode(values: &[String]) -> Result<NetworkMode, crate::ParseError> {
         return Err(crate::ParseError::new("network", &values[1], format!("{head:?} cannot be combined with other networks")));
     }
     Ok(mode)
+}
+
+/// Checks one `--add-host NAME[;NAME…]:IP`; the address may be `host-gateway`.
+pub fn check_add_host(text: &str) -> Result<(), crate::ParseError> {
+    let invalid = |why: &str| crate::ParseError::new("host entry", text, why);
+    let (names, address) = text.split_once(':').ok_or_else(|| invalid("it is written NAME:IP"))?;
+    // A line feed here would write lines of its own into /etc/hosts.
+    let is_name = |name: &str| !name.is_empty() && name.len() <= 253 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.*".contains(&b));
+    if !names.split(';').all(is_name) {
+        return Err(invalid("the host name is empty or has a letter that host names do not have"));
+    }
+    let address = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(address);
+    if address == "host-gateway" || address.parse::<IpAddr>().is_ok() { Ok(()) } else { Err(invalid("the address is an IP address or host-gateway")) }
 }
 
 #[cfg(test)]

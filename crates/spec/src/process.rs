@@ -96,7 +96,7 @@ impl std::str::FromStr for Signal {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || crate::ParseError::new("signal", text, "it is a name such as TERM or SIGTERM, RTMIN+n, or a number from 1 to 64");
-        if let Ok(number) = text.parse::<i32>() {
+        if let Some(number) = crate::quantity::digits::<i32>(text) {
             return if (1..=RTMAX).contains(&number) { Ok(Self(number)) } else { Err(invalid()) };
         }
         let upper = text.to_ascii_uppercase();
@@ -105,9 +105,9 @@ impl std::str::FromStr for Signal {
             return Ok(Self(*number));
         }
         let number = if let Some(offset) = name.strip_prefix("RTMIN") {
-            if offset.is_empty() { Some(RTMIN) } else { offset.strip_prefix('+').and_then(|n| n.parse::<i32>().ok()).map(|n| RTMIN.saturating_add(n)) }
+            if offset.is_empty() { Some(RTMIN) } else { offset.strip_prefix('+').and_then(crate::quantity::digits::<i32>).map(|n| RTMIN.saturating_add(n)) }
         } else if let Some(offset) = name.strip_prefix("RTMAX") {
-            if offset.is_empty() { Some(RTMAX) } else { offset.strip_prefix('-').and_then(|n| n.parse::<i32>().ok()).map(|n| RTMAX.saturating_sub(n)) }
+            if offset.is_empty() { Some(RTMAX) } else { offset.strip_prefix('-').and_then(crate::quantity::digits::<i32>).map(|n| RTMAX.saturating_sub(n)) }
         } else {
             None
         };
@@ -135,8 +135,8 @@ impl std::str::FromStr for Ulimit {
             return Err(invalid(&format!("the name is one of {}", NAMES.join(", "))));
         }
         let number = |text: &str| match text {
-            "unlimited" => Ok(-1),
-            _ => text.parse::<i64>().ok().filter(|n| *n >= -1).ok_or_else(|| invalid("a limit is a number, or -1 for unlimited")),
+            "unlimited" | "-1" => Ok(-1),
+            _ => crate::quantity::digits::<i64>(text).ok_or_else(|| invalid("a limit is a number, or -1 for unlimited")),
         };
         let (soft, hard) = values.split_once(':').unwrap_or((values, values));
         let (soft, hard) = (number(soft)?, number(hard)?);

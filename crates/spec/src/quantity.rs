@@ -2,13 +2,45 @@
 
 use crate::ParseError;
 
+/// Parses a number of digits alone: no sign, no spaces.
+pub fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) { None } else { text.parse().ok() }
+}
+
+/// Parses a file mode in octal, at most `7777`.
+pub fn parse_mode(what: &'static str, text: &str) -> Result<u32, ParseError> {
+    let good = !text.is_empty() && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    let mode = if good { u32::from_str_radix(text, 8).ok() } else { None };
+    mode.filter(|mode| *mode <= 0o7777).ok_or_else(|| ParseError::new(what, text, "a mode is up to four octal digits"))
+}
+
+/// Parses a number of processors: positive, finite, not absurd; 0 is no limit.
+pub fn parse_cpus(text: &str) -> Result<f64, ParseError> {
+    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let cpus = if plain { text.parse::<f64>().ok() } else { None };
+    cpus.filter(|cpus| (0.0..=8192.0).contains(cpus)).ok_or_else(|| ParseError::new("number of cpus", text, "it is a number such as 1.5"))
+}
+
+/// Checks a list of processors or memory nodes, `0-2,4`. It is bounded: the kernel's own parser is not asked to be.
+pub fn check_cpuset(text: &str) -> Result<(), ParseError> {
+    let good = !text.is_empty()
+        && text.len() < 4096
+        && text.split(',').all(|part| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            matches!((digits::<u32>(first), digits::<u32>(last)), (Some(first), Some(last)) if first <= last && last < 8192)
+        });
+    if good { Ok(()) } else { Err(ParseError::new("cpuset", text, "it is a list such as 0-2,4")) }
+}
+
 /// Parses a size in bytes: `10`, `10b`, `4k`, `2.5m`, `1GiB`; units are powers of 1024, as Docker counts.
 pub fn parse_size(what: &'static str, text: &str) -> Result<u64, ParseError> {
     let invalid = || ParseError::new(what, text, "it is a number with a unit of b, k, m, g or t");
     let lower = text.trim().to_ascii_lowercase();
     let end = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
     let (number, unit) = lower.split_at(end);
-    let power = match unit.trim().trim_end_matches("ib").trim_end_matches('b') {
+    let unit = unit.trim();
+    let power = match unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(unit) {
+        "" if unit == "ib" => return Err(invalid()),
         "" => 0,
         "k" => 1,
         "m" => 2,
@@ -31,7 +63,7 @@ pub fn parse_limit(what: &'static str, text: &str) -> Result<i64, ParseError> {
 /// Parses a Go duration, `1h2m3.5s`, in nanoseconds; a number alone is seconds.
 pub fn parse_duration(what: &'static str, text: &str) -> Result<u64, ParseError> {
     let invalid = || ParseError::new(what, text, "it is a duration such as 90s, 1m30s or 500ms");
-    if let Ok(seconds) = text.parse::<f64>() {
+    if let Some(Ok(seconds)) = text.bytes().all(|b| b.is_ascii_digit() || b == b'.').then(|| text.parse::<f64>()) {
         return if seconds.is_finite() && (0.0..9.2e9).contains(&seconds) { Ok((seconds * 1e9) as u64) } else { Err(invalid()) };
     }
     let mut rest = text.strip_prefix('+').unwrap_or(text);
@@ -83,7 +115,7 @@ fn parse_date(text: &str) -> Option<u128> {
     }
     let number = |text: &str| -> Option<i64> { text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())? };
     let (year, month, day) = (number(text.get(0..4)?)?, number(text.get(5..7)?)?, number(text.get(8..10)?)?);
-    if text.get(7..8)? != "-" || !(1..=12).contains(&month) || !(1..=31).contains(&day) || year < 1970 {
+    if text.get(7..8)? != "-" || !(1..=12).contains(&month) || !(1..=days_of(year, month)).contains(&day) || year < 1970 {
         return None;
     }
     let rest = &text[10..];
@@ -110,6 +142,15 @@ fn parse_date(text: &str) -> Option<u128> {
     let seconds = days * 86_400 + hour * 3600 + minute * 60 + second - offset * 60;
     let nanos: String = fraction.chars().chain("000000000".chars()).take(9).collect();
     Some(u128::try_from(seconds).ok()? * 1_000_000_000 + nanos.parse::<u128>().ok()?)
+}
+
+fn days_of(year: i64, month: i64) -> i64 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 31,
+    }
 }
 
 #[cfg(test)]

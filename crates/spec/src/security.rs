@@ -70,7 +70,11 @@ pub fn parse_capability(text: &str) -> Result<String, crate::ParseError> {
     if CAPABILITIES.contains(&name) {
         return Ok(format!("CAP_{name}"));
     }
-    let common = |known: &str| known.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
+    let common = |known: &str| {
+        let from_left = known.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
+        let from_right = known.bytes().rev().zip(name.bytes().rev()).take_while(|(a, b)| a == b).count();
+        from_left + from_right
+    };
     let nearest = CAPABILITIES.iter().max_by_key(|known| common(known)).copied().unwrap_or("CHOWN");
     Err(crate::ParseError::new("capability", text, format!("unknown capability; the nearest is CAP_{nearest}")))
 }

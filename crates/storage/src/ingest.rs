@@ -85,8 +85,8 @@ impl Store {
     /// same time the second waits for the first.
     pub fn ingest_layer(&self, source: LayerSource<'_>) -> Result<LayerRecord, IngestError> {
         let _turn = match source.diff_id {
-            Some(diff_id) => Some(self.wait_turn(diff_id)?),
-            None => None,
+            Some(diff_id) if !self.has_layer(diff_id) => Some(self.wait_turn(diff_id)?),
+            _ => None,
         };
         if let Some(diff_id) = source.diff_id
             && self.has_layer(diff_id)
@@ -111,11 +111,23 @@ impl Store {
         Ok(record)
     }
 
-    fn wait_turn(&self, diff_id: &Digest) -> Result<std::fs::File, StoreError> {
+    fn wait_turn(&self, diff_id: &Digest) -> Result<Turn, StoreError> {
         let path = self.path().join("staging").join(format!("layer-{}.lock", diff_id.hex()));
         let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(|e| StoreError::io("locking", &path, e))?;
         rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockExclusive)).map_err(|e| StoreError::io("locking", &path, e))?;
-        Ok(file)
+        Ok(Turn { path, _file: file })
+    }
+}
+
+/// The turn to write a layer. Its file goes with it; whoever waited for it finds the layer there.
+struct Turn {
+    path: std::path::PathBuf,
+    _file: std::fs::File,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 

@@ -34,6 +34,13 @@ pub fn set(effective: u64, permitted: u64, inheritable: u64) -> io::Result<()> {
     check(result as i32)
 }
 
+/// Puts everything permitted into force.
+pub fn raise_effective() -> io::Result<()> {
+    let mut sets = rustix::thread::capabilities(None)?;
+    sets.effective = sets.permitted;
+    Ok(rustix::thread::set_capabilities(None, sets)?)
+}
+
 /// Puts a capability into the ambient set.
 pub fn raise_ambient(capability: u32) -> io::Result<()> {
     // SAFETY: prctl with plain numbers.

@@ -75,6 +75,8 @@ fn detach(passthrough: bool) -> Result<()> {
         rustix::stdio::dup2_stderr(&null).map_err(doing)?;
     }
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(doing)?;
+    // What the caller left open for us is nobody's business any more; a pipe held open would keep others waiting.
+    sys::process::close_inherited();
     let _ = rustix::process::chdir("/");
     Ok(())
 }

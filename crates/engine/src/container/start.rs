@@ -53,13 +53,12 @@ pub(crate) enum Report {
 
 /// Starts a container.
 pub fn start(engine: &Engine, id: &ContainerId, options: StartOptions) -> Result<Started> {
-    let _verb = VerbLock::take(engine, id)?;
+    let verb = VerbLock::take(engine, id)?;
     let record = find::load(engine, id)?;
-    start_locked(engine, record, options)
+    start_locked(engine, record, options, verb)
 }
 
-/// Starts a container nobody else can know of yet, or whose lock is held.
-pub(crate) fn start_locked(engine: &Engine, record: ContainerRecord, options: StartOptions) -> Result<Started> {
+fn start_locked(engine: &Engine, record: ContainerRecord, options: StartOptions, verb: VerbLock) -> Result<Started> {
     crate::paths::make_private(&engine.paths.container_run(&record.id))?;
     let Some(alive) = AliveLock::try_take(engine, &record.id)? else {
         return Ok(Started { pid: 0, session: None, was_running: true });
@@ -91,7 +90,8 @@ pub(crate) fn start_locked(engine: &Engine, record: ContainerRecord, options: St
     };
     match forked {
         Forked::Child => {
-            drop((report_reader, session));
+            // The lock is the command's; a monitor that held on to it would wait for itself.
+            drop((report_reader, session, verb));
             let code = launch::monitor_main(engine, record, launch::Inherited {
                 gate,
                 report: report_writer,

@@ -82,6 +82,8 @@ pub struct HostFile {
     pub target: String,
     /// Read-only.
     pub read_only: bool,
+    /// It is executed there.
+    pub program: bool,
 }
 
 /// Version of the runtime specification our configurations follow.

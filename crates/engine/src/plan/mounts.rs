@@ -20,7 +20,10 @@ pub fn plan(record: &ContainerRecord, facts: &Facts) -> Result<Vec<Mount>> {
     let mut mounts = standard(spec, facts);
     let mut wished = Vec::new();
     for file in &facts.host_files {
-        let mut options = words(&["bind", "rprivate", "nosuid", "nodev", "noexec"]);
+        let mut options = words(&["bind", "rprivate", "nosuid", "nodev"]);
+        if !file.program {
+            options.push("noexec".to_owned());
+        }
         if file.read_only || spec.security.read_only {
             options.push("ro".to_owned());
         }
