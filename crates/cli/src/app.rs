@@ -66,7 +66,8 @@ pub(crate) fn main(args: &[String]) -> i32 {
 
 /// Prints an error and what may cure it.
 fn report(failure: &Failure) -> i32 {
-    let text = output::printable(&failure.text());
+    // Breaks between lines are ours; what stands in them may be foreign.
+    let text = failure.text().split('\n').map(|line| line.split('\t').map(output::printable).collect::<Vec<_>>().join("\t")).collect::<Vec<_>>().join("\n");
     if !text.is_empty() {
         eprintln!("Error: {text}");
     }

@@ -209,8 +209,16 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
     known.map(|candidate| (distance(word, candidate), candidate)).filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3).min().map(|(_, candidate)| candidate)
 }
 
-/// Number of letters to change (Levenshtein).
+/// Number of letters to change (Levenshtein); the same letters in another order are one slip.
 fn distance(a: &str, b: &str) -> usize {
+    let sorted = |text: &str| {
+        let mut letters: Vec<char> = text.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    if a != b && sorted(a) == sorted(b) {
+        return 1;
+    }
     let b: Vec<char> = b.chars().take(64).collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().take(64).enumerate() {

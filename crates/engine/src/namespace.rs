@@ -205,3 +205,14 @@ pub(crate) fn separate_mounts() -> Result<()> {
     rustix::mount::mount_change("/", rustix::mount::MountPropagationFlags::DOWNSTREAM | rustix::mount::MountPropagationFlags::REC)
         .map_err(|e| Error::io("separating our mounts from the host's", e))
 }
+
+/// Enters the engine namespace of another container's monitor: who shares a namespace of a container must be root
+/// where that namespace belongs to.
+pub(crate) fn join_monitor(pid: i32) -> Result<()> {
+    let path = format!("/proc/{pid}/ns/user");
+    let doing = |e: std::io::Error| Error::io(format!("joining {path:?}"), e);
+    let namespace = std::fs::File::open(&path).map_err(doing)?;
+    sys::process::join_namespace(&namespace).map_err(doing)?;
+    sys::process::unshare_mounts().map_err(doing)?;
+    become_root()
+}

@@ -99,7 +99,19 @@ fn by_fd(fd: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
+/// Overlay wants two directories at least; one alone is shown as it is, read-only.
+fn show_one(dir: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    use rustix::mount::{OpenTreeFlags, open_tree};
+    let tree = open_tree(dir, "", OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH)?;
+    let change = sys::mount::Change { set: sys::mount::attr::RDONLY, ..Default::default() };
+    sys::mount::set_attributes(&tree, change, false).map_err(|e| rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO))?;
+    Ok(tree)
+}
+
 fn mount_overlay(lower: &[OwnedFd], changes: Option<&(OwnedFd, OwnedFd)>, options: &RootOptions) -> rustix::io::Result<OwnedFd> {
+    if let ([one], None) = (lower, changes) {
+        return show_one(one);
+    }
     let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     if crate::in_user_namespace() {
         fsconfig_set_flag(&fs, "userxattr")?;

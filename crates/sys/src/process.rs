@@ -118,3 +118,9 @@ pub fn close_inherited() {
         }
     }
 }
+
+/// Gives the caller a mount namespace of its own.
+pub fn unshare_mounts() -> io::Result<()> {
+    // SAFETY: a number; the caller has one thread, whose view of mounts is copied.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNS) })
+}

@@ -20,11 +20,21 @@ use std::path::PathBuf;
 
 /// What the monitor inherits from the command.
 pub(crate) struct Inherited {
-    pub(crate) gate: Option<Gate>,
+    pub(crate) entry: Entry,
     pub(crate) report: PipeWriter,
     pub(crate) first_client: Option<OwnedFd>,
     pub(crate) alive: AliveLock,
     pub(crate) preserve_fds: Vec<OwnedFd>,
+}
+
+/// How the monitor becomes root over what it works with.
+pub(crate) enum Entry {
+    /// It is real root.
+    Root,
+    /// In a namespace of its own, once its ids are mapped.
+    Mapped(Gate),
+    /// In the namespace of this monitor.
+    Joined(i32),
 }
 
 /// A run, as far as it has come.
@@ -38,10 +48,11 @@ pub(crate) struct Running {
 
 /// The monitor's whole life; returns its exit code.
 pub(crate) fn monitor_main(engine: &Engine, record: ContainerRecord, inherited: Inherited) -> i32 {
-    let Inherited { gate, report, first_client, alive, preserve_fds } = inherited;
-    let entered = match gate {
-        Some(gate) => gate.pass(),
-        None => namespace::separate_mounts(),
+    let Inherited { entry, report, first_client, alive, preserve_fds } = inherited;
+    let entered = match entry {
+        Entry::Mapped(gate) => gate.pass(),
+        Entry::Joined(pid) => namespace::join_monitor(pid),
+        Entry::Root => namespace::separate_mounts(),
     };
     let driver = record.spec.log.driver.unwrap_or(LogDriver::K8sFile);
     let passthrough = matches!(driver, LogDriver::Passthrough | LogDriver::PassthroughTty);

@@ -80,20 +80,26 @@ fn start_locked(engine: &Engine, record: ContainerRecord, options: StartOptions,
     } else {
         (None, None)
     };
-    let rootless = !namespace::is_inside();
+    let host = if namespace::is_inside() { None } else { monitor_to_join(engine, &record)? };
+    let rootless = !namespace::is_inside() && host.is_none();
     let maps = if rootless { Some(subids::engine_maps(engine.uid, engine.gid)?) } else { None };
     let gate = if rootless { Some(Gate::new()?) } else { None };
     let forked = if rootless {
         namespace::fork_into_namespace()?
     } else {
-        sys::clone::fork(Flags::NEW_MOUNT).map_err(|e| Error::io(doing(), e))?
+        let flags = if host.is_some() { Flags::NONE } else { Flags::NEW_MOUNT };
+        sys::clone::fork(flags).map_err(|e| Error::io(doing(), e))?
     };
     match forked {
         Forked::Child => {
             // The lock is the command's; a monitor that held on to it would wait for itself.
             drop((report_reader, session, verb));
             let code = launch::monitor_main(engine, record, launch::Inherited {
-                gate,
+                entry: match (gate, host) {
+                    (Some(gate), _) => launch::Entry::Mapped(gate),
+                    (None, Some(pid)) => launch::Entry::Joined(pid),
+                    (None, None) => launch::Entry::Root,
+                },
                 report: report_writer,
                 first_client,
                 alive,
@@ -129,6 +135,32 @@ fn start_locked(engine: &Engine, record: ContainerRecord, options: StartOptions,
             }
         }
     }
+}
+
+/// The monitor of the container whose namespaces are shared, if any are.
+fn monitor_to_join(engine: &Engine, record: &ContainerRecord) -> Result<Option<i32>> {
+    use spec::container::{IpcMode, NamespaceMode};
+    let spec = &record.spec;
+    let simple = |mode: &NamespaceMode| match mode {
+        NamespaceMode::Container(typed) => Some(typed.clone()),
+        _ => None,
+    };
+    let network = match &spec.network.mode {
+        spec::network::NetworkMode::Container(typed) => Some(typed.clone()),
+        _ => None,
+    };
+    let ipc = match &spec.ipc_namespace {
+        IpcMode::Container(typed) => Some(typed.clone()),
+        _ => None,
+    };
+    let user = match &spec.user_namespace.mode {
+        spec::identity::UserNamespaceMode::Container(typed) => Some(typed.clone()),
+        _ => None,
+    };
+    let named = [network, ipc, user, simple(&spec.pid_namespace), simple(&spec.uts_namespace), simple(&spec.cgroup_namespace)];
+    let Some(typed) = named.into_iter().flatten().next() else { return Ok(None) };
+    let other = find::find(engine, &typed)?;
+    Ok(status::look(engine, &other.id)?.run.map(|run| run.monitor_pid))
 }
 
 impl Report {

@@ -6,7 +6,7 @@ use system_tests::Place;
 fn exit_codes_are_the_programs_or_ours() {
     let place = Place::new();
     assert_eq!(place.shell(&[], "exit 7").code, 7);
-    assert_eq!(place.shell(&[], "sh -c 'kill -9 $$'").code, 137);
+    assert_eq!(place.shell(&[], "sh -c 'kill -9 $$'; exit $?").code, 137);
     place.run(&["run", "--rm", "--network", "none", "box", "nosuch"]).fails(127, &["nosuch", "not found in $PATH"]);
     place.run(&["run", "--rm", "--network", "none", "box", "/etc"]).fails(126, &["/etc", "permission denied"]);
     place.run(&["run", "--rm", "--nosuch", "box"]).fails(125, &["unknown flag: --nosuch"]);
