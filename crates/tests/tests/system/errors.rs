@@ -6,7 +6,7 @@ use system_tests::Place;
 fn mistakes_get_the_nearest_right_word() {
     let place = Place::empty();
     place.run(&["rnu"]).fails(125, &["unrecognized command", "run"]);
-    place.run(&["container", "exst"]).fails(125, &["unrecognized command", "exists"]);
+    place.run(&["container", "exsts"]).fails(125, &["unrecognized command", "exists"]);
     place.run(&["run", "--privilegd", "box"]).fails(125, &["--privileged"]);
     place.run(&["run", "--gpus", "all", "box"]).fails(125, &["--gpus is not supported by coracle yet"]);
     place.run(&["stop"]).fails(125, &["at least one name"]);
