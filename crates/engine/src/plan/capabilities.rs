@@ -80,8 +80,7 @@ fn bounding(security: &SecuritySpec, facts: &Facts) -> Result<Vec<String>> {
         }
     }
     set.retain(|cap| !security.cap_drop.contains(cap));
-    let number = |cap: &String| ALL.iter().position(|known| known == cap).unwrap_or(usize::MAX);
-    set.sort_by_key(number);
+    set.sort();
     Ok(set)
 }
 
