@@ -24,9 +24,9 @@ impl App {
 pub(crate) const ROOT_FLAGS: &[Flag] = &[
     flag("root", ' ', Kind::Value, "DIR", "Keep images and containers in this directory"),
     flag("runroot", ' ', Kind::Value, "DIR", "Keep the state of running containers in this directory"),
-    flag("log-level", ' ', Kind::Value, "LEVEL", "Say more or less: error, warn, info, debug"),
-    flag("cgroup-manager", ' ', Kind::Value, "NAME", "Manage cgroups by systemd or cgroupfs"),
-    flag("runtime", ' ', Kind::Value, "PROGRAM", "Run containers by another OCI runtime"),
+    flag("log-level", ' ', Kind::Value, "LEVEL", "Say more or less: error or warn"),
+    flag("cgroup-manager", ' ', Kind::Value, "NAME", "Manage cgroups by this: only cgroupfs"),
+    refused("runtime", ' ', true),
     flag("version", 'v', Kind::Switch, "", "Print the version"),
     refused("remote", 'r', false),
     refused("url", ' ', true),
@@ -83,13 +83,17 @@ fn run(args: &[String]) -> Result<i32, Failure> {
         println!("coracle version {}", env!("CARGO_PKG_VERSION"));
         return Ok(0);
     }
+    if let Some(manager) = root.value("cgroup-manager").filter(|manager| *manager != "cgroupfs") {
+        return Err(Failure::usage(format!("--cgroup-manager {manager} is not supported by coracle yet: it is cgroupfs")));
+    }
+    if let Some(level) = root.value("log-level").filter(|level| !["panic", "fatal", "error", "warn", "warning"].contains(level)) {
+        return Err(Failure::usage(format!("--log-level {level} is not supported by coracle yet: it is error or warn")));
+    }
     let words = &root.positionals;
     let app = App {
         options: EngineOptions {
             root: root.value("root").map(Into::into),
             runroot: root.value("runroot").map(Into::into),
-            cgroup_manager: root.value("cgroup-manager").map(str::to_owned),
-            runtime: root.value("runtime").map(str::to_owned),
         },
         line: std::iter::once("coracle".to_owned()).chain(args.iter().cloned()).collect(),
     };

@@ -42,6 +42,10 @@ pub fn write(engine: &Engine, record: &ContainerRecord, root: BorrowedFd<'_>, fa
     if let Some(text) = passwd_with_user(record, root, facts)? {
         files.push(one(&dir, "passwd", "/etc/passwd", &text)?);
     }
+    if let Some(zone) = &spec.process.timezone {
+        let source = if zone == "local" { "/etc/localtime".to_owned() } else { format!("/usr/share/zoneinfo/{zone}") };
+        files.push(HostFile { source, target: "/etc/localtime".to_owned(), read_only: true, program: false });
+    }
     if spec.init {
         let program = match &spec.init_path {
             Some(path) => path.clone(),

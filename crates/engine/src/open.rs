@@ -11,10 +11,6 @@ pub struct EngineOptions {
     pub root: Option<PathBuf>,
     /// `--runroot`.
     pub runroot: Option<PathBuf>,
-    /// `--cgroup-manager`.
-    pub cgroup_manager: Option<String>,
-    /// `--runtime`.
-    pub runtime: Option<String>,
 }
 
 /// An opened engine: where things are and what was configured.

@@ -57,7 +57,7 @@ pub(super) fn apply(parsed: &Parsed, spec: &mut ContainerSpec) -> Result<(), Fai
     spec.systemd = match parsed.value("systemd") {
         None | Some("true") => SystemdMode::Auto,
         Some("false") => SystemdMode::Never,
-        Some("always") => SystemdMode::Always,
+        Some("always") => return Err(Failure::usage("--systemd always is not supported by coracle yet")),
         Some(other) => return Err(Failure::usage(format!("invalid systemd mode {other:?}: it is true, false or always"))),
     };
     spec.rootfs = parsed.on("rootfs");

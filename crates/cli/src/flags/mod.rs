@@ -27,7 +27,6 @@ pub(crate) const IMAGE: &[Flag] = &[
     flag("tls-verify", ' ', Kind::Switch, "", "Verify the certificate of the registry (default true)"),
     flag("creds", ' ', Kind::Value, "USER:PASSWORD", "Credentials for the registry"),
     flag("authfile", ' ', Kind::Value, "FILE", "File with credentials for registries"),
-    flag("cert-dir", ' ', Kind::Value, "DIR", "Directory with certificates for the registry"),
     flag("retry", ' ', Kind::Value, "N", "Try a pull so many times more"),
     flag("retry-delay", ' ', Kind::Value, "TIME", "Wait so long before trying again"),
     flag("quiet", 'q', Kind::Switch, "", "Say nothing while pulling"),
@@ -35,7 +34,12 @@ pub(crate) const IMAGE: &[Flag] = &[
 
 /// Known from Podman, not done yet: refused by name.
 const NOT_YET: &[Flag] = &[
+    refused("blkio-weight-device", ' ', true),
+    refused("cert-dir", ' ', true),
     refused("chrootdirs", ' ', true),
+    refused("cpu-rt-period", ' ', true),
+    refused("cpu-rt-runtime", ' ', true),
+    refused("device-cgroup-rule", ' ', true),
     refused("decryption-key", ' ', true),
     refused("disable-content-trust", ' ', false),
     refused("gpus", ' ', true),
@@ -66,6 +70,8 @@ const NOT_YET: &[Flag] = &[
     refused("signature-policy", ' ', true),
     refused("group-entry", ' ', true),
     refused("link", ' ', true),
+    refused("memory-swappiness", ' ', true),
+    refused("oom-kill-disable", ' ', false),
     refused("volume-driver", ' ', true),
 ];
 
@@ -86,7 +92,6 @@ pub(crate) fn container_spec(parsed: &Parsed) -> Result<ContainerSpec, Failure> 
 }
 
 pub(crate) use process::env_entries;
-pub(crate) use resources::{FLAGS as RESOURCES, apply as apply_resources};
 
 /// `key=value` entries as a map; a key alone has an empty value.
 pub(crate) fn pairs(values: &[String]) -> impl Iterator<Item = (String, String)> + '_ {

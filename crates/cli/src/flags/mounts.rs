@@ -13,7 +13,6 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("image-volume", ' ', Kind::Value, "KIND", "Make the image's volumes anonymous, tmpfs, or ignore them"),
     flag("shm-size", ' ', Kind::Value, "SIZE", "Size of /dev/shm"),
     flag("device", ' ', Kind::List, "HOST[:CONTAINER][:rwm]", "Add a device"),
-    flag("device-cgroup-rule", ' ', Kind::List, "RULE", "Allow devices by number: \"c 10:200 rwm\""),
 ];
 
 pub(super) fn apply(parsed: &Parsed, spec: &mut ContainerSpec) -> Result<(), Failure> {
@@ -28,6 +27,9 @@ pub(super) fn apply(parsed: &Parsed, spec: &mut ContainerSpec) -> Result<(), Fai
         }
     }
     for mount in &mut spec.mounts {
+        if !mount.options.volume_options.is_empty() {
+            return Err(Failure::usage("volume-opt and volume-label are not supported by coracle yet"));
+        }
         if let MountSource::Bind { path, .. } = &mut mount.source {
             *path = absolute(path)?;
         }
@@ -42,7 +44,6 @@ pub(super) fn apply(parsed: &Parsed, spec: &mut ContainerSpec) -> Result<(), Fai
     };
     spec.shm_size = parsed.value("shm-size").map(|text| spec::quantity::parse_size("shm size", text)).transpose()?;
     spec.devices = parsed.all_parsed("device")?;
-    spec.device_rules = parsed.all("device-cgroup-rule").to_vec();
     Ok(())
 }
 

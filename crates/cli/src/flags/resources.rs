@@ -5,23 +5,18 @@ use crate::failure::Failure;
 use spec::quantity::{parse_limit, parse_size};
 use spec::resources::Resources;
 
-pub(crate) const FLAGS: &[Flag] = &[
+pub(super) const FLAGS: &[Flag] = &[
     flag("memory", 'm', Kind::Value, "SIZE", "Limit memory"),
     flag("memory-reservation", ' ', Kind::Value, "SIZE", "Soft limit on memory"),
     flag("memory-swap", ' ', Kind::Value, "SIZE", "Limit memory and swap together, -1 for no limit"),
-    flag("memory-swappiness", ' ', Kind::Value, "N", "Swappiness, 0 to 100 (cgroup v1)"),
-    flag("oom-kill-disable", ' ', Kind::Switch, "", "Do not kill when memory runs out (cgroup v1)"),
     flag("cpus", ' ', Kind::Value, "N", "Limit to so many processors"),
     flag("cpu-period", ' ', Kind::Value, "US", "Period of the processor limit, in microseconds"),
     flag("cpu-quota", ' ', Kind::Value, "US", "Processor time in a period, in microseconds"),
     flag("cpu-shares", 'c', Kind::Value, "N", "Weight among others"),
-    flag("cpu-rt-period", ' ', Kind::Value, "US", "Real-time period (cgroup v1)"),
-    flag("cpu-rt-runtime", ' ', Kind::Value, "US", "Real-time run time (cgroup v1)"),
     flag("cpuset-cpus", ' ', Kind::Value, "LIST", "Processors to run on, as 0-2,4"),
     flag("cpuset-mems", ' ', Kind::Value, "LIST", "Memory nodes to use"),
     flag("pids-limit", ' ', Kind::Value, "N", "Limit the number of tasks, -1 for no limit"),
     flag("blkio-weight", ' ', Kind::Value, "N", "Weight of block I/O, 10 to 1000"),
-    flag("blkio-weight-device", ' ', Kind::List, "DEVICE:N", "Weight of block I/O on a device"),
     flag("device-read-bps", ' ', Kind::List, "DEVICE:SIZE", "Limit bytes a second read from a device"),
     flag("device-write-bps", ' ', Kind::List, "DEVICE:SIZE", "Limit bytes a second written to a device"),
     flag("device-read-iops", ' ', Kind::List, "DEVICE:N", "Limit reads a second from a device"),
@@ -30,7 +25,7 @@ pub(crate) const FLAGS: &[Flag] = &[
 ];
 
 /// Applies the limits that were given; what was not given stays.
-pub(crate) fn apply(resources: &mut Resources, parsed: &Parsed) -> Result<(), Failure> {
+pub(super) fn apply(resources: &mut Resources, parsed: &Parsed) -> Result<(), Failure> {
     fn put<T>(place: &mut Option<T>, value: Option<T>) {
         if value.is_some() {
             *place = value;
@@ -39,14 +34,12 @@ pub(crate) fn apply(resources: &mut Resources, parsed: &Parsed) -> Result<(), Fa
     put(&mut resources.memory, parsed.value("memory").map(|text| parse_size("memory limit", text).map(|size| size as i64)).transpose()?);
     put(&mut resources.memory_reservation, parsed.value("memory-reservation").map(|text| parse_limit("memory reservation", text)).transpose()?);
     put(&mut resources.memory_swap, parsed.value("memory-swap").map(|text| parse_limit("swap limit", text)).transpose()?);
-    put(&mut resources.memory_swappiness, parsed.number("memory-swappiness")?);
     if let (Some(memory), Some(swap)) = (resources.memory, resources.memory_swap)
         && swap >= 0
         && swap < memory
     {
         return Err(Failure::usage("minimum memoryswap limit should be larger than memory limit"));
     }
-    resources.oom_kill_disable |= parsed.on("oom-kill-disable");
     if let Some(cpus) = parsed.number::<f64>("cpus")? {
         if !cpus.is_finite() || !(0.0..=8192.0).contains(&cpus) {
             return Err(Failure::usage(format!("invalid --cpus {cpus}: it is a number from 0 to 8192")));
@@ -56,8 +49,6 @@ pub(crate) fn apply(resources: &mut Resources, parsed: &Parsed) -> Result<(), Fa
     put(&mut resources.cpu_period, parsed.number("cpu-period")?);
     put(&mut resources.cpu_quota, parsed.number("cpu-quota")?);
     put(&mut resources.cpu_shares, parsed.number("cpu-shares")?);
-    put(&mut resources.cpu_rt_period, parsed.number("cpu-rt-period")?);
-    put(&mut resources.cpu_rt_runtime, parsed.number("cpu-rt-runtime")?);
     put(&mut resources.cpuset_cpus, parsed.value("cpuset-cpus").map(|text| list("cpuset-cpus", text)).transpose()?);
     put(&mut resources.cpuset_mems, parsed.value("cpuset-mems").map(|text| list("cpuset-mems", text)).transpose()?);
     put(&mut resources.pids_limit, parsed.number("pids-limit")?);
@@ -81,7 +72,6 @@ pub(crate) fn apply(resources: &mut Resources, parsed: &Parsed) -> Result<(), Fa
     resources.device_write_bps.extend(devices("device-write-bps", true)?);
     resources.device_read_iops.extend(devices("device-read-iops", false)?);
     resources.device_write_iops.extend(devices("device-write-iops", false)?);
-    resources.blkio_weight_device.extend(devices("blkio-weight-device", false)?.into_iter().map(|(device, weight)| (device, weight.min(1000) as u16)));
     resources.unified.extend(super::pairs(parsed.all("cgroup-conf")));
     Ok(())
 }

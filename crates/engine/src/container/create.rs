@@ -18,6 +18,7 @@ use std::path::PathBuf;
 /// Makes a container. Nothing is left behind on failure.
 pub fn create(engine: &Engine, mut spec: ContainerSpec, image: Option<ImageUse>) -> Result<ContainerRecord> {
     let id = ContainerId::from_random(&host::random());
+    refuse_labels(&spec)?;
     check_sources(&spec)?;
     take_over_volumes(engine, &mut spec)?;
     let volumes = plan_volumes(&mut spec, image.as_ref());
@@ -56,6 +57,22 @@ pub fn create(engine: &Engine, mut spec: ContainerSpec, image: Option<ImageUse>)
         return Err(error);
     }
     Ok(record)
+}
+
+/// What we cannot confine by is refused: an option that is accepted and does nothing would be believed.
+fn refuse_labels(spec: &ContainerSpec) -> Result<()> {
+    let refuse = |what: &str| Err(Error::new(ErrorKind::Unsupported, format!("{what} is not supported yet")));
+    if spec.security.apparmor.as_deref().is_some_and(|profile| profile != "unconfined") {
+        return refuse("confining by an AppArmor profile");
+    }
+    let selinux = std::path::Path::new("/sys/fs/selinux/enforce").exists();
+    if selinux && spec.security.label.iter().any(|label| label != "disable") {
+        return refuse("confining by an SELinux label");
+    }
+    if selinux && spec.mounts.iter().any(|mount| mount.options.relabel.is_some()) {
+        return refuse("relabelling a mount (z, Z) on a host with SELinux");
+    }
+    Ok(())
 }
 
 /// Plans once with facts that are always true, so that a wish that cannot be is refused at once.

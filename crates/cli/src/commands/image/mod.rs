@@ -22,6 +22,7 @@ pub(crate) const COMMANDS: &[&Command] =
 const PULL_FLAGS: &[Flag] = &[
     flag("all-tags", 'a', Kind::Switch, "", "Pull all tags of the repository"),
     flag("policy", ' ', Kind::Value, "POLICY", "Pull it: always, missing, never, newer (default always)"),
+    refused("cert-dir", ' ', true),
     refused("decryption-key", ' ', true),
     refused("disable-content-trust", ' ', false),
     refused("signature-policy", ' ', true),
