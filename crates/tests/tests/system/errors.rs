@@ -42,3 +42,14 @@ fn every_command_answers_help() {
         assert!(place.run(&[command, "--help"]).ok().contains("Usage:"), "{command}");
     }
 }
+
+#[test]
+fn options_that_would_do_nothing_are_refused() {
+    let place = Place::new();
+    for flag in [["--device-cgroup-rule", "c 1:1 rwm"], ["--memory-swappiness", "5"], ["--secret", "x"], ["--health-cmd", "true"], ["--pod", "p"], ["--sdnotify", "ignore"]] {
+        place.run(&["run", "--rm", flag[0], flag[1], "box", "true"]).fails(125, &[flag[0], "not supported"]);
+    }
+    place.run(&["--runtime", "crun", "ps"]).fails(125, &["--runtime", "not supported"]);
+    place.shell(&["--security-opt", "apparmor=some"], "true").fails(125, &["AppArmor"]);
+    place.run(&["volume", "create", "-o", "type=tmpfs", "v"]).fails(125, &["--opt", "not supported"]);
+}
