@@ -9,6 +9,6 @@ mod compression;
 mod reader;
 mod writer;
 
-pub use compression::{Compression, Decoder, DecodeError};
+pub use compression::{Compression, DecodeError, Decoder};
 pub use reader::{Entry, EntryKind, TarError, TarReader};
 pub use writer::TarWriter;

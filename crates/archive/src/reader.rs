@@ -159,7 +159,11 @@ impl<R: Read> TarReader<R> {
             let at = self.position;
             let Some(header) = self.read_header()? else {
                 self.finished = true;
-                return if seen_pax || long_path.is_some() || long_link.is_some() { Err(damaged(at, "it describes an entry that does not follow")) } else { Ok(None) };
+                return if seen_pax || long_path.is_some() || long_link.is_some() {
+                    Err(damaged(at, "it describes an entry that does not follow"))
+                } else {
+                    Ok(None)
+                };
             };
             let size = number(&header[124..136]).ok_or_else(|| damaged(at, "the size is not a number"))?;
             match header[156] {

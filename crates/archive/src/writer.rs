@@ -135,7 +135,18 @@ mod tests {
     use crate::TarReader;
 
     fn entry(path: &str, kind: EntryKind, size: u64) -> Entry {
-        Entry { path: path.into(), kind, mode: 0o755, uid: 0, gid: 0, mtime: (0, 0), size, link: Vec::new(), device: (0, 0), xattrs: Vec::new() }
+        Entry {
+            path: path.into(),
+            kind,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            mtime: (0, 0),
+            size,
+            link: Vec::new(),
+            device: (0, 0),
+            xattrs: Vec::new(),
+        }
     }
 
     #[test]

@@ -67,7 +67,12 @@ pub(crate) fn main(args: &[String]) -> i32 {
 /// Prints an error and what may cure it.
 fn report(failure: &Failure) -> i32 {
     // Breaks between lines are ours; what stands in them may be foreign.
-    let text = failure.text().split('\n').map(|line| line.split('\t').map(output::printable).collect::<Vec<_>>().join("\t")).collect::<Vec<_>>().join("\n");
+    let text = failure
+        .text()
+        .split('\n')
+        .map(|line| line.split('\t').map(output::printable).collect::<Vec<_>>().join("\t"))
+        .collect::<Vec<_>>()
+        .join("\n");
     if !text.is_empty() {
         eprintln!("Error: {text}");
     }
@@ -91,10 +96,7 @@ fn run(args: &[String]) -> Result<i32, Failure> {
     }
     let words = &root.positionals;
     let app = App {
-        options: EngineOptions {
-            root: root.value("root").map(Into::into),
-            runroot: root.value("runroot").map(Into::into),
-        },
+        options: EngineOptions { root: root.value("root").map(Into::into), runroot: root.value("runroot").map(Into::into) },
         line: std::iter::once("coracle".to_owned()).chain(args.iter().cloned()).collect(),
     };
     if words.is_empty() || root.help {

@@ -12,8 +12,6 @@ pub(crate) enum Kind {
     Switch,
     /// One value; the last one given counts.
     Value,
-    /// A value that may be left out, `--flag` or `--flag=value`.
-    Optional,
     /// May be given often; each is one value.
     List,
     /// May be given often; each is split at commas.
@@ -103,7 +101,9 @@ impl Parsed {
 
     /// Returns a value as a number.
     pub(crate) fn number<T: std::str::FromStr>(&self, flag: &'static str) -> Result<Option<T>, spec::ParseError> {
-        self.value(flag).map(|value| value.parse().map_err(|_| spec::ParseError::new(flag, value, "it is not a number in range"))).transpose()
+        self.value(flag)
+            .map(|value| value.parse().map_err(|_| spec::ParseError::new(flag, value, "it is not a number in range")))
+            .transpose()
     }
 
     /// Returns a value as what it is written as.
@@ -157,11 +157,14 @@ pub(crate) fn parse(groups: &[&'static [Flag]], args: &[String], options_first: 
                 continue;
             }
             let Some(flag) = flags().find(|flag| flag.long == name || flag.aliases.contains(&name)) else {
-                return Err(ArgsError::Unknown { flag: format!("--{name}"), suggestion: nearest(name, flags().map(|flag| flag.long)).map(|near| format!("--{near}")) });
+                return Err(ArgsError::Unknown {
+                    flag: format!("--{name}"),
+                    suggestion: nearest(name, flags().map(|flag| flag.long)).map(|near| format!("--{near}")),
+                });
             };
             let value = match (flag.kind, inline) {
                 (_, Some(value)) => value,
-                (Kind::Switch | Kind::Optional | Kind::Refused { takes_value: false }, None) => String::new(),
+                (Kind::Switch | Kind::Refused { takes_value: false }, None) => String::new(),
                 (_, None) => args.next().cloned().ok_or_else(|| ArgsError::NeedsValue { flag: format!("--{name}") })?,
             };
             parsed.add(flag, value)?;
@@ -179,7 +182,7 @@ pub(crate) fn parse(groups: &[&'static [Flag]], args: &[String], options_first: 
                     return Err(ArgsError::Unknown { flag: format!("-{letter} in -{letters}"), suggestion: None });
                 };
                 let value = match flag.kind {
-                    Kind::Switch | Kind::Optional | Kind::Refused { takes_value: false } => match rest.strip_prefix('=') {
+                    Kind::Switch | Kind::Refused { takes_value: false } => match rest.strip_prefix('=') {
                         Some(value) => value.to_owned(),
                         None => {
                             parsed.add(flag, String::new())?;
@@ -206,7 +209,11 @@ pub(crate) fn parse(groups: &[&'static [Flag]], args: &[String], options_first: 
 
 /// The known word most like another, if it is like it at all.
 pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known.map(|candidate| (distance(word, candidate), candidate)).filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3).min().map(|(_, candidate)| candidate)
+    known
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
+        .min()
+        .map(|(_, candidate)| candidate)
 }
 
 /// Number of letters to change (Levenshtein); the same letters in another order are one slip.
@@ -252,7 +259,8 @@ mod tests {
 
     #[test]
     fn flags_in_all_spellings() {
-        let p = read(&["--rm", "-it", "-p80:80,81:81", "-p", "82", "-e", "A=b,c", "--net=host", "alpine", "sh", "-c", "--rm"], true).unwrap();
+        let p =
+            read(&["--rm", "-it", "-p80:80,81:81", "-p", "82", "-e", "A=b,c", "--net=host", "alpine", "sh", "-c", "--rm"], true).unwrap();
         assert!(p.on("rm") && p.on("interactive") && p.on("tty"));
         assert_eq!(p.all("publish"), ["80:80", "81:81", "82"]);
         assert_eq!(p.all("env"), ["A=b,c"]);

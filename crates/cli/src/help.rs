@@ -27,7 +27,8 @@ pub(crate) fn command_text(command: &Command, path: &str) -> String {
 
 /// The lines of the options; what is refused is not offered.
 pub(crate) fn options(groups: &[&'static [Flag]]) -> String {
-    let mut flags: Vec<&Flag> = groups.iter().flat_map(|group| group.iter()).filter(|flag| !matches!(flag.kind, Kind::Refused { .. })).collect();
+    let mut flags: Vec<&Flag> =
+        groups.iter().flat_map(|group| group.iter()).filter(|flag| !matches!(flag.kind, Kind::Refused { .. })).collect();
     flags.sort_by_key(|flag| flag.long);
     let left = |flag: &Flag| {
         let short = if flag.short == ' ' { "    ".to_owned() } else { format!("-{}, ", flag.short) };

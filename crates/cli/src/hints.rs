@@ -22,18 +22,26 @@ pub(crate) fn hint(cure: &Cure) -> Option<String> {
         }
         Cure::PortInUse { port } => format!("see who listens there: `ss -lntup sport = :{port}`"),
         Cure::HelperMissing { program, package } => format!("{program} is in package {package}: `sudo apt install {package}`"),
-        Cure::StopFirst { container } => format!("stop it first with `coracle stop {container}`, or remove it with `coracle rm -f {container}`"),
+        Cure::StopFirst { container } => {
+            format!("stop it first with `coracle stop {container}`, or remove it with `coracle rm -f {container}`")
+        }
         Cure::StartFirst { container } => format!("start it with `coracle start {container}`"),
         Cure::IdMapOwner { path, uid } => {
-            format!("{path} belongs to user {uid} of the host, which the container does not have: try --userns=keep-id, or the volume option U")
+            format!(
+                "{path} belongs to user {uid} of the host, which the container does not have: try --userns=keep-id, or the volume option U"
+            )
         }
         Cure::DiskFull { path } => format!("make room in {path}: `coracle system prune`"),
         Cure::LogIn { registry } => format!("log in with `coracle login {registry}`"),
         Cure::TrustRegistry { registry } => {
-            format!("for a registry without a known certificate use --tls-verify=false, or put its CA into /etc/containers/certs.d/{registry}/ca.crt")
+            format!(
+                "for a registry without a known certificate use --tls-verify=false, or put its CA into /etc/containers/certs.d/{registry}/ca.crt"
+            )
         }
         Cure::DelegateController { controller } => {
-            format!("have systemd delegate it: put \"[Service]\\nDelegate={controller}\" into /etc/systemd/system/user@.service.d/delegate.conf; `coracle doctor` tells more")
+            format!(
+                "have systemd delegate it: put \"[Service]\\nDelegate={controller}\" into /etc/systemd/system/user@.service.d/delegate.conf; `coracle doctor` tells more"
+            )
         }
         Cure::Doctor => "`coracle doctor` looks for the cause".to_owned(),
         Cure::InUseBy { containers } => format!("it is used by {}: remove those first, or add --force", containers.join(", ")),

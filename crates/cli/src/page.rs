@@ -26,13 +26,26 @@ pub(crate) fn write_man_pages(dir: &std::path::Path) -> Result<usize, Failure> {
         count += 1;
     }
     let overview: String = commands::overview().iter().map(|(name, about)| format!("  {name:<12} {about}\n")).collect();
-    std::fs::write(dir.join("coracle.1"), roff("coracle", "run containers without a daemon and without root", &format!("Usage:\n  coracle [options] command\n\nCommands:\n{overview}"))).map_err(io)?;
+    std::fs::write(
+        dir.join("coracle.1"),
+        roff(
+            "coracle",
+            "run containers without a daemon and without root",
+            &format!("Usage:\n  coracle [options] command\n\nCommands:\n{overview}"),
+        ),
+    )
+    .map_err(io)?;
     Ok(count + 1)
 }
 
 fn roff(name: &str, about: &str, body: &str) -> String {
     let escape = |text: &str| text.replace('\\', "\\e").replace('-', "\\-");
-    let mut page = format!(".TH {} 1 \"\" \"coracle\" \"User Commands\"\n.SH NAME\n{} \\- {}\n.SH DESCRIPTION\n.nf\n", name.to_uppercase(), escape(name), escape(about));
+    let mut page = format!(
+        ".TH {} 1 \"\" \"coracle\" \"User Commands\"\n.SH NAME\n{} \\- {}\n.SH DESCRIPTION\n.nf\n",
+        name.to_uppercase(),
+        escape(name),
+        escape(about)
+    );
     for line in body.lines() {
         let line = escape(line);
         // A dot or a quote at the beginning would be a request.
@@ -53,7 +66,8 @@ pub(crate) fn completion(shell: &str) -> Result<String, Failure> {
             tree.entry(group.to_owned()).or_default().push(member.to_owned());
         }
         let flags = help::options(command.flags);
-        let words = flags.lines().filter_map(|line| line.split_ascii_whitespace().find(|word| word.starts_with("--"))).map(str::to_owned).collect();
+        let words =
+            flags.lines().filter_map(|line| line.split_ascii_whitespace().find(|word| word.starts_with("--"))).map(str::to_owned).collect();
         tree.insert(format!("{path} -"), words);
     }
     match shell {
@@ -73,7 +87,8 @@ pub(crate) fn completion(shell: &str) -> Result<String, Failure> {
         "fish" => {
             let mut script = String::from("# fish completion for coracle\ncomplete -c coracle -f\n");
             for (path, words) in tree.iter().filter(|(path, _)| !path.ends_with('-')) {
-                let condition = if path.is_empty() { "__fish_use_subcommand".to_owned() } else { format!("__fish_seen_subcommand_from {path}") };
+                let condition =
+                    if path.is_empty() { "__fish_use_subcommand".to_owned() } else { format!("__fish_seen_subcommand_from {path}") };
                 script.push_str(&format!("complete -c coracle -n '{condition}' -a '{}'\n", words.join(" ")));
             }
             Ok(script)

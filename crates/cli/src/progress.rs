@@ -41,7 +41,13 @@ impl Progress {
         state.shown = true;
         let percent = if total > 0 { done.min(total) * 100 / total } else { 0 };
         let filled = (percent / 4) as usize;
-        eprint!("\r\x1b[K[{}{}] {percent:3} %  {} / {}", "=".repeat(filled), " ".repeat(25 - filled), output::human::size(done), output::human::size(total));
+        eprint!(
+            "\r\x1b[K[{}{}] {percent:3} %  {} / {}",
+            "=".repeat(filled),
+            " ".repeat(25 - filled),
+            output::human::size(done),
+            output::human::size(total)
+        );
         let _ = std::io::stderr().flush();
     }
 

@@ -1,8 +1,8 @@
 //! Sessions: our terminal or pipes on one side, a container on the other.
 
 use crate::failure::Failure;
-use engine::container::{ContainerRecord, signal};
 use engine::Engine;
+use engine::container::{ContainerRecord, signal};
 use monitor::attach::{Client, DetachKeys, SessionEnd, SessionOptions, run_session};
 
 /// What a session passes.

@@ -71,7 +71,8 @@ pub fn find(repository: &str, files: &[PathBuf]) -> Result<Option<Credentials>, 
 
 fn find_in(document: &Map<String, Value>, repository: &str) -> Result<Option<Credentials>, ConfigError> {
     let host = repository.split('/').next().unwrap_or(repository);
-    let helper = document.get("credHelpers").and_then(|helpers| helpers.get(host)).or_else(|| document.get("credsStore")).and_then(Value::as_str);
+    let helper =
+        document.get("credHelpers").and_then(|helpers| helpers.get(host)).or_else(|| document.get("credsStore")).and_then(Value::as_str);
     if let Some(helper) = helper
         && let Some(found) = ask_helper(helper, host)?
     {

@@ -145,7 +145,9 @@ impl Registries {
             if only_digest && reference.digest().is_none() || only_tag && reference.digest().is_some() {
                 continue;
             }
-            endpoints.extend(moved(reference, &entry.prefix, &mirror.location).map(|reference| Endpoint { reference, insecure: mirror.insecure }));
+            endpoints.extend(
+                moved(reference, &entry.prefix, &mirror.location).map(|reference| Endpoint { reference, insecure: mirror.insecure }),
+            );
         }
         let own = if entry.location.is_empty() { Some(reference.clone()) } else { moved(reference, &entry.prefix, &entry.location) };
         endpoints.extend(own.map(|reference| Endpoint { reference, insecure: entry.insecure }));
@@ -177,7 +179,9 @@ fn user_config() -> Option<PathBuf> {
     if rustix_uid_is_root() {
         return None;
     }
-    let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")))?;
+    let base = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")))?;
     Some(base.join("containers"))
 }
 
@@ -188,7 +192,8 @@ pub(crate) fn rustix_uid_is_root() -> bool {
 
 fn drop_ins(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "conf")).collect();
+    let mut files: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "conf")).collect();
     files.sort();
     files
 }
@@ -209,7 +214,9 @@ mod tests {
 
     #[test]
     fn mirrors_come_first_and_prefixes_end_at_borders() {
-        let all = parsed("[[registry]]\nprefix = \"docker.io\"\nlocation = \"docker.io\"\n[[registry.mirror]]\nlocation = \"127.0.0.1:5000\"\ninsecure = true\n");
+        let all = parsed(
+            "[[registry]]\nprefix = \"docker.io\"\nlocation = \"docker.io\"\n[[registry.mirror]]\nlocation = \"127.0.0.1:5000\"\ninsecure = true\n",
+        );
         let endpoints = all.endpoints(&reference("docker.io/library/nginx:1")).unwrap();
         let shown: Vec<String> = endpoints.iter().map(|e| format!("{} {}", e.reference, e.insecure)).collect();
         assert_eq!(shown, ["127.0.0.1:5000/library/nginx:1 true", "docker.io/library/nginx:1 false"]);
@@ -218,7 +225,9 @@ mod tests {
 
     #[test]
     fn short_names_are_searched_or_aliased() {
-        let all = parsed("unqualified-search-registries = [\"quay.io\", \"docker.io\"]\n[aliases]\nfedora = \"registry.fedoraproject.org/fedora\"\n");
+        let all = parsed(
+            "unqualified-search-registries = [\"quay.io\", \"docker.io\"]\n[aliases]\nfedora = \"registry.fedoraproject.org/fedora\"\n",
+        );
         let names = |text: &str| all.candidates(&reference(text)).iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(names("nginx"), ["quay.io/nginx", "docker.io/library/nginx"]);
         assert_eq!(names("fedora:40"), ["registry.fedoraproject.org/fedora:40"]);

@@ -89,10 +89,12 @@ pub(crate) fn create(_engine: &Engine, record: &ContainerRecord) -> Result<Optio
     }
     let Some((parent, _)) = parent_of(record) else { return Ok(None) };
     let path = parent.join(format!("coracle-{}.scope", record.id.short()));
-    let made = std::fs::create_dir(&parent).or_else(|e| if e.kind() == std::io::ErrorKind::AlreadyExists { Ok(()) } else { Err(e) }).and_then(|()| {
-        enable_controllers(&parent);
-        std::fs::create_dir(&path).or_else(|e| if e.kind() == std::io::ErrorKind::AlreadyExists { Ok(()) } else { Err(e) })
-    });
+    let made = std::fs::create_dir(&parent)
+        .or_else(|e| if e.kind() == std::io::ErrorKind::AlreadyExists { Ok(()) } else { Err(e) })
+        .and_then(|()| {
+            enable_controllers(&parent);
+            std::fs::create_dir(&path).or_else(|e| if e.kind() == std::io::ErrorKind::AlreadyExists { Ok(()) } else { Err(e) })
+        });
     match made {
         Ok(()) => Ok(Some(Own { path: path.to_string_lossy().into_owned() })),
         // Not ours to write: a user without delegation, a read-only tree.
@@ -128,7 +130,8 @@ impl Own {
                 }
                 continue;
             }
-            std::fs::write(format!("{}/{file}", self.path), &value).map_err(|e| Error::io(format!("setting {file} of the container's cgroup to {value:?}"), e))?;
+            std::fs::write(format!("{}/{file}", self.path), &value)
+                .map_err(|e| Error::io(format!("setting {file} of the container's cgroup to {value:?}"), e))?;
         }
         Ok(())
     }
@@ -156,7 +159,8 @@ impl Own {
 /// Controller, file, text, and whether the user asked for it.
 fn settings(record: &ContainerRecord, resources: &oci::runtime::Resources) -> Vec<(&'static str, String, String, bool)> {
     let mut settings = Vec::new();
-    let mut set = |controller: &'static str, file: &str, value: String, asked: bool| settings.push((controller, file.to_owned(), value, asked));
+    let mut set =
+        |controller: &'static str, file: &str, value: String, asked: bool| settings.push((controller, file.to_owned(), value, asked));
     let limit = |value: i64| if value < 0 { "max".to_owned() } else { value.to_string() };
     if let Some(memory) = &resources.memory {
         if let Some(value) = memory.limit {

@@ -63,22 +63,35 @@ fn kernel() -> Finding {
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     match version {
         v if v >= (5, 12) => finding("kernel", Verdict::Good, format!("Linux {release}"), &[]),
-        v if v >= (5, 11) => finding("kernel", Verdict::Limited, format!("Linux {release}: read-only binds are not recursive before 5.12"), &[]),
-        _ => finding("kernel", Verdict::Bad, format!("Linux {release}: 5.11 or newer is needed for overlay without root"), &["sudo apt full-upgrade"]),
+        v if v >= (5, 11) => {
+            finding("kernel", Verdict::Limited, format!("Linux {release}: read-only binds are not recursive before 5.12"), &[])
+        }
+        _ => finding(
+            "kernel",
+            Verdict::Bad,
+            format!("Linux {release}: 5.11 or newer is needed for overlay without root"),
+            &["sudo apt full-upgrade"],
+        ),
     }
 }
 
 fn user_namespaces() -> Finding {
     let read = |path: &str| std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
     if read("/proc/sys/kernel/unprivileged_userns_clone").as_deref() == Some("0") {
-        return finding("user namespaces", Verdict::Bad, "switched off by kernel.unprivileged_userns_clone = 0", &[
-            "echo kernel.unprivileged_userns_clone=1 | sudo tee /etc/sysctl.d/90-userns.conf && sudo sysctl --system",
-        ]);
+        return finding(
+            "user namespaces",
+            Verdict::Bad,
+            "switched off by kernel.unprivileged_userns_clone = 0",
+            &["echo kernel.unprivileged_userns_clone=1 | sudo tee /etc/sysctl.d/90-userns.conf && sudo sysctl --system"],
+        );
     }
     if read("/proc/sys/user/max_user_namespaces").as_deref() == Some("0") {
-        return finding("user namespaces", Verdict::Bad, "none allowed by user.max_user_namespaces = 0", &[
-            "echo user.max_user_namespaces=28633 | sudo tee /etc/sysctl.d/90-userns.conf && sudo sysctl --system",
-        ]);
+        return finding(
+            "user namespaces",
+            Verdict::Bad,
+            "none allowed by user.max_user_namespaces = 0",
+            &["echo user.max_user_namespaces=28633 | sudo tee /etc/sysctl.d/90-userns.conf && sudo sysctl --system"],
+        );
     }
     if read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").as_deref() == Some("1") {
         let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/usr/local/bin/coracle"));
@@ -88,7 +101,12 @@ fn user_namespaces() -> Finding {
             program.display()
         );
         if !Path::new("/etc/apparmor.d/coracle").exists() {
-            return finding("user namespaces", Verdict::Bad, "restricted by AppArmor (kernel.apparmor_restrict_unprivileged_userns = 1)", &[&profile]);
+            return finding(
+                "user namespaces",
+                Verdict::Bad,
+                "restricted by AppArmor (kernel.apparmor_restrict_unprivileged_userns = 1)",
+                &[&profile],
+            );
         }
     }
     finding("user namespaces", Verdict::Good, "allowed for ordinary users", &[])
@@ -143,9 +161,12 @@ fn overlay(engine: &Engine) -> Finding {
     });
     match tried {
         Ok(()) => finding("overlay", Verdict::Good, format!("native, on {}", engine.paths.graph_root.display()), &[]),
-        Err(error) => finding("overlay", Verdict::Bad, format!("{}: the file system must have extended attributes and d_type", error.chain()), &[
-            "coracle --root DIR info   # with DIR on ext4, xfs, btrfs or tmpfs",
-        ]),
+        Err(error) => finding(
+            "overlay",
+            Verdict::Bad,
+            format!("{}: the file system must have extended attributes and d_type", error.chain()),
+            &["coracle --root DIR info   # with DIR on ext4, xfs, btrfs or tmpfs"],
+        ),
     }
 }
 
@@ -153,9 +174,12 @@ fn network(engine: &Engine) -> Finding {
     let found: Vec<&str> = ["pasta", "slirp4netns"].into_iter().filter(|name| find_program(name).is_some()).collect();
     match found.first() {
         Some(name) => finding("network helper", Verdict::Good, (*name).to_owned(), &[]),
-        None if engine.is_rootless() => {
-            finding("network helper", Verdict::Limited, "neither pasta nor slirp4netns: only --network none and host work", &["sudo apt install passt"])
-        }
+        None if engine.is_rootless() => finding(
+            "network helper",
+            Verdict::Limited,
+            "neither pasta nor slirp4netns: only --network none and host work",
+            &["sudo apt install passt"],
+        ),
         None => finding("network helper", Verdict::Limited, "pasta is not installed", &["apt install passt"]),
     }
 }
@@ -163,10 +187,15 @@ fn network(engine: &Engine) -> Finding {
 fn tun(engine: &Engine) -> Finding {
     match rustix::fs::open("/dev/net/tun", rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty()) {
         Ok(_) => finding("/dev/net/tun", Verdict::Good, "can be opened", &[]),
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NODEV) => finding("/dev/net/tun", Verdict::Limited, "missing: pasta cannot work", &["sudo modprobe tun"]),
-        Err(e) if engine.is_rootless() => {
-            finding("/dev/net/tun", Verdict::Limited, format!("cannot be opened ({e}): pasta cannot work"), &["sudo chmod 666 /dev/net/tun"])
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NODEV) => {
+            finding("/dev/net/tun", Verdict::Limited, "missing: pasta cannot work", &["sudo modprobe tun"])
         }
+        Err(e) if engine.is_rootless() => finding(
+            "/dev/net/tun",
+            Verdict::Limited,
+            format!("cannot be opened ({e}): pasta cannot work"),
+            &["sudo chmod 666 /dev/net/tun"],
+        ),
         Err(e) => finding("/dev/net/tun", Verdict::Limited, format!("cannot be opened ({e})"), &[]),
     }
 }
@@ -174,9 +203,14 @@ fn tun(engine: &Engine) -> Finding {
 fn ports() -> Finding {
     let first = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").ok().and_then(|t| t.trim().parse::<u32>().ok());
     match first {
-        Some(first) if first > 80 => finding("low ports", Verdict::Limited, format!("ordinary users may listen on ports from {first} on"), &[
-            "echo net.ipv4.ip_unprivileged_port_start=80 | sudo tee /etc/sysctl.d/90-ports.conf && sudo sysctl --system   # to allow port 80 and up",
-        ]),
+        Some(first) if first > 80 => finding(
+            "low ports",
+            Verdict::Limited,
+            format!("ordinary users may listen on ports from {first} on"),
+            &[
+                "echo net.ipv4.ip_unprivileged_port_start=80 | sudo tee /etc/sysctl.d/90-ports.conf && sudo sysctl --system   # to allow port 80 and up",
+            ],
+        ),
         Some(first) => finding("low ports", Verdict::Good, format!("ordinary users may listen on ports from {first} on"), &[]),
         None => finding("low ports", Verdict::Good, "no limit known", &[]),
     }
@@ -186,7 +220,9 @@ fn cgroups(engine: &Engine) -> Finding {
     let seen = crate::cgroup::describe(engine);
     if seen.controllers.is_empty() {
         let fix: &[&str] = if seen.is_v2 && engine.is_rootless() {
-            &["sudo mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | sudo tee /etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl daemon-reload"]
+            &[
+                "sudo mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | sudo tee /etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl daemon-reload",
+            ]
         } else if !seen.is_v2 {
             &["add systemd.unified_cgroup_hierarchy=1 to the kernel command line and reboot"]
         } else {
@@ -212,10 +248,15 @@ fn security() -> Finding {
 fn runtime_dir() -> Finding {
     match std::env::var_os("XDG_RUNTIME_DIR") {
         Some(dir) if Path::new(&dir).is_dir() => finding("XDG_RUNTIME_DIR", Verdict::Good, Path::new(&dir).display().to_string(), &[]),
-        Some(dir) => finding("XDG_RUNTIME_DIR", Verdict::Limited, format!("{:?} is no directory; /tmp is used", dir), &["loginctl enable-linger"]),
-        None => finding("XDG_RUNTIME_DIR", Verdict::Limited, "not set (as after su or sudo); another directory is used", &[
-            "export XDG_RUNTIME_DIR=/run/user/$(id -u)   # after loginctl enable-linger",
-        ]),
+        Some(dir) => {
+            finding("XDG_RUNTIME_DIR", Verdict::Limited, format!("{:?} is no directory; /tmp is used", dir), &["loginctl enable-linger"])
+        }
+        None => finding(
+            "XDG_RUNTIME_DIR",
+            Verdict::Limited,
+            "not set (as after su or sudo); another directory is used",
+            &["export XDG_RUNTIME_DIR=/run/user/$(id -u)   # after loginctl enable-linger"],
+        ),
     }
 }
 

@@ -152,7 +152,9 @@ fn own_capabilities() -> Vec<String> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let bits = status.lines().find_map(|line| line.strip_prefix("CapBnd:")).and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
     match bits {
-        Some(bits) => capabilities::ALL.iter().enumerate().filter(|(n, _)| bits >> n & 1 == 1).map(|(_, name)| (*name).to_owned()).collect(),
+        Some(bits) => {
+            capabilities::ALL.iter().enumerate().filter(|(n, _)| bits >> n & 1 == 1).map(|(_, name)| (*name).to_owned()).collect()
+        }
         None => Vec::new(),
     }
 }
@@ -164,9 +166,11 @@ fn devices(engine: &Engine, record: &ContainerRecord) -> Result<Vec<Device>> {
         let stat = rustix::fs::stat(&wish.host).map_err(|e| Error::io(format!("adding device {:?}", wish.host), e))?;
         match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
             rustix::fs::FileType::Directory => walk_devices(&wish.host, &wish.container, &mut devices, 0),
-            _ => devices.push(device(&wish.host, &wish.container).ok_or_else(|| {
-                Error::new(ErrorKind::InvalidInput, format!("adding device {:?}: it is not a device node", wish.host))
-            })?),
+            _ => {
+                devices.push(device(&wish.host, &wish.container).ok_or_else(|| {
+                    Error::new(ErrorKind::InvalidInput, format!("adding device {:?}: it is not a device node", wish.host))
+                })?)
+            }
         }
     }
     if record.spec.security.privileged {
@@ -174,7 +178,8 @@ fn devices(engine: &Engine, record: &ContainerRecord) -> Result<Vec<Device>> {
         walk_devices("/dev", "/dev", &mut all, 0);
         // A user gets those it may open anyway; terminals belong to whoever has them open.
         all.retain(|d| {
-            let usable = !engine.is_rootless() || rustix::fs::access(&d.path, rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK).is_ok();
+            let usable =
+                !engine.is_rootless() || rustix::fs::access(&d.path, rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK).is_ok();
             usable && !devices.iter().any(|known| known.path == d.path)
         });
         devices.append(&mut all);

@@ -15,12 +15,14 @@ pub fn program(engine: &Engine, record: &ContainerRecord, config: &Config) -> Re
     let compiled = match &security.seccomp {
         SeccompChoice::Unconfined => None,
         SeccompChoice::Default if security.privileged => None,
-        SeccompChoice::Default => Some(runtime::seccomp::default_program(capabilities, security.nested).map_err(|e| {
-            Error::because(ErrorKind::Internal, "compiling the default seccomp profile", e)
-        })?),
+        SeccompChoice::Default => Some(
+            runtime::seccomp::default_program(capabilities, security.nested)
+                .map_err(|e| Error::because(ErrorKind::Internal, "compiling the default seccomp profile", e))?,
+        ),
         SeccompChoice::Profile { path, text } => {
             let doing = || format!("reading seccomp profile {path:?}");
-            let profile = runtime::seccomp::parse_profile(text, capabilities).map_err(|e| Error::because(ErrorKind::InvalidInput, doing(), e))?;
+            let profile =
+                runtime::seccomp::parse_profile(text, capabilities).map_err(|e| Error::because(ErrorKind::InvalidInput, doing(), e))?;
             Some(runtime::seccomp::compile(&profile).map_err(|e| Error::because(ErrorKind::InvalidInput, doing(), e))?)
         }
     };

@@ -24,7 +24,12 @@ pub fn write(engine: &Engine, record: &ContainerRecord, root: BorrowedFd<'_>, fa
         for (name, target) in [("hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf")] {
             let path = engine.paths.container_run(&other.id).join(name);
             if path.exists() {
-                files.push(HostFile { source: path.to_string_lossy().into_owned(), target: target.to_owned(), read_only: false, program: false });
+                files.push(HostFile {
+                    source: path.to_string_lossy().into_owned(),
+                    target: target.to_owned(),
+                    read_only: false,
+                    program: false,
+                });
             }
         }
     } else {
@@ -49,7 +54,9 @@ pub fn write(engine: &Engine, record: &ContainerRecord, root: BorrowedFd<'_>, fa
     if spec.init {
         let program = match &spec.init_path {
             Some(path) => path.clone(),
-            None => std::fs::read_link("/proc/self/exe").map_err(|e| Error::io("finding our own program", e))?.to_string_lossy().into_owned(),
+            None => {
+                std::fs::read_link("/proc/self/exe").map_err(|e| Error::io("finding our own program", e))?.to_string_lossy().into_owned()
+            }
         };
         files.push(HostFile { source: program, target: "/run/podman-init".to_owned(), read_only: true, program: true });
     }
@@ -126,5 +133,6 @@ fn home_of(record: &ContainerRecord, facts: &Facts) -> String {
 /// Ours are made 0600; in the container everybody reads them.
 fn readable_by_all(path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).map_err(|e| Error::io(format!("writing {:?}", path.display()), e))
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))
+        .map_err(|e| Error::io(format!("writing {:?}", path.display()), e))
 }

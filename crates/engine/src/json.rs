@@ -45,8 +45,13 @@ pub(crate) fn save_bytes(path: &Path, text: &[u8], durability: Durability) -> Re
     let doing = |e: std::io::Error| Error::io(format!("writing {:?}", path.display()), e);
     let temporary = path.with_extension(format!("new.{}", std::process::id()));
     let written = (|| -> std::io::Result<()> {
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(libc_nofollow()).open(&temporary)?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .custom_flags(libc_nofollow())
+            .open(&temporary)?;
         file.write_all(text)?;
         if durability == Durability::Durable {
             file.sync_data()?;

@@ -8,10 +8,10 @@
 //!                                                            plan: record + facts ─► oci config (pure)
 //! ```
 
+pub mod cgroup;
 pub mod container;
 pub mod doctor;
 pub mod error;
-pub mod cgroup;
 pub mod facts;
 mod filter;
 pub mod host;

@@ -68,7 +68,10 @@ where
                 Ok(Reply::Failed(wire)) => Err(wire.into()),
                 Err(_) => Err(Error::new(
                     ErrorKind::Internal,
-                    format!("working in the user namespace: the process ended early ({})", status.map_or_else(|e| e.to_string(), |s| s.to_string())),
+                    format!(
+                        "working in the user namespace: the process ended early ({})",
+                        status.map_or_else(|e| e.to_string(), |s| s.to_string())
+                    ),
                 )),
             }
         }
@@ -79,13 +82,10 @@ where
 /// code.
 pub fn run_program(engine: &Engine, program: &std::ffi::OsStr, args: &[std::ffi::OsString]) -> Result<i32> {
     inside(engine, || {
-        let status = Command::new(program)
-            .args(args)
-            .status()
-            .map_err(|e| match e.kind() {
-                std::io::ErrorKind::NotFound => Error::because(ErrorKind::ProgramNotFound, format!("running {program:?}"), e),
-                _ => Error::because(ErrorKind::ProgramNotExecutable, format!("running {program:?}"), e),
-            })?;
+        let status = Command::new(program).args(args).status().map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => Error::because(ErrorKind::ProgramNotFound, format!("running {program:?}"), e),
+            _ => Error::because(ErrorKind::ProgramNotExecutable, format!("running {program:?}"), e),
+        })?;
         use std::os::unix::process::ExitStatusExt;
         Ok(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
     })

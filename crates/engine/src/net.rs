@@ -23,7 +23,9 @@ pub fn check(record: &ContainerRecord) -> Result<()> {
         let name = networks.first().map_or("bridge", |network| network.name.as_str());
         return Err(Error::new(
             ErrorKind::Unsupported,
-            format!("network {name:?}: bridges and named networks are not supported yet: use pasta, slirp4netns, host, none, container:NAME or ns:PATH"),
+            format!(
+                "network {name:?}: bridges and named networks are not supported yet: use pasta, slirp4netns, host, none, container:NAME or ns:PATH"
+            ),
         ));
     }
     let network = &record.spec.network;

@@ -39,13 +39,15 @@ impl Paths {
     /// directory `coracle` beside them, since nothing live is shared with Podman's own store.
     pub fn choose(facts: &PathFacts) -> Result<Self> {
         let absolute = |path: &Path| path.is_absolute().then(|| path.to_owned());
-        let flag = |path: &Option<PathBuf>, name: &str| -> Result<Option<PathBuf>> { match path {
-            Some(path) if path.is_absolute() => Ok(Some(path.clone())),
-            Some(path) => Ok(Some(
-                std::path::absolute(path).map_err(|e| Error::io(format!("resolving {name} {:?}", path.display()), e))?,
-            )),
-            None => Ok(None),
-        } };
+        let flag = |path: &Option<PathBuf>, name: &str| -> Result<Option<PathBuf>> {
+            match path {
+                Some(path) if path.is_absolute() => Ok(Some(path.clone())),
+                Some(path) => {
+                    Ok(Some(std::path::absolute(path).map_err(|e| Error::io(format!("resolving {name} {:?}", path.display()), e))?))
+                }
+                None => Ok(None),
+            }
+        };
         let beside = |path: &PathBuf| absolute(path).and_then(|path| Some(path.parent()?.join("coracle")));
         let rootless = facts.uid != 0;
         let graph_root = match flag(&facts.root_flag, "--root")? {

@@ -17,9 +17,8 @@ pub(crate) fn make_workdir(root: BorrowedFd<'_>, config: &Config, record: &Conta
     if process.cwd == "/" || below_mount {
         return Ok(());
     }
-    let owner = |maps: Option<&Vec<spec::container::IdMap>>| {
-        maps.and_then(|maps| maps.iter().find(|m| m.container == 0)).map_or(0, |m| m.host)
-    };
+    let owner =
+        |maps: Option<&Vec<spec::container::IdMap>>| maps.and_then(|maps| maps.iter().find(|m| m.container == 0)).map_or(0, |m| m.host);
     let uid = owner(record.id_maps.as_ref().map(|maps| &maps.uid));
     let gid = owner(record.id_maps.as_ref().map(|maps| &maps.gid));
     make_directories(root, &process.cwd, uid, gid)
@@ -61,7 +60,9 @@ pub(crate) fn make_directories(root: BorrowedFd<'_>, path: &str, uid: u32, gid: 
 
 /// Tries whether an overlay can be mounted on a file system, and leaves nothing.
 pub(crate) fn try_overlay(place: &Path) -> std::io::Result<()> {
-    use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen};
+    use rustix::mount::{
+        FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
+    };
     let dir = place.join(format!("overlay-try-{}", std::process::id()));
     let result = (|| {
         for name in ["lower", "upper", "work"] {
@@ -87,12 +88,8 @@ pub(crate) fn mount(engine: &Engine, record: &ContainerRecord) -> Result<OwnedFd
     let Some(image) = &record.image else { return clone_directory(&record.spec.image) };
     let store = engine.store();
     let dir = engine.paths.container(&record.id);
-    let options = storage::RootOptions {
-        read_only: false,
-        volatile: record.spec.remove,
-        label: record.mount_label.clone(),
-        shift: shift_of(record),
-    };
+    let options =
+        storage::RootOptions { read_only: false, volatile: record.spec.remove, label: record.mount_label.clone(), shift: shift_of(record) };
     store.create_root(&dir, &image.layers, options.shift.as_ref()).map_err(store_error)?;
     store.mount_root(Some(&dir), &image.layers, &options).map_err(|error| {
         let refused = matches!(&error, storage::StoreError::Io { source, .. } if source.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()));

@@ -41,10 +41,7 @@ pub fn engine_maps(uid: u32, gid: u32) -> Result<EngineMaps> {
         }
         Ok(maps)
     };
-    Ok(EngineMaps {
-        uid: build(uid, &read("/etc/subuid"), "/etc/subuid")?,
-        gid: build(gid, &read("/etc/subgid"), "/etc/subgid")?,
-    })
+    Ok(EngineMaps { uid: build(uid, &read("/etc/subuid"), "/etc/subuid")?, gid: build(gid, &read("/etc/subgid"), "/etc/subgid")? })
 }
 
 /// Ranges of one user, by name or number, as `(start, size)` (subuid(5)).

@@ -130,12 +130,16 @@ fn to_engine_ids(map: &IdMap, own: Option<&[IdMap]>) -> Result<IdMap> {
         .find(|o| map.host >= o.host && u64::from(map.host) + u64::from(map.size) <= u64::from(o.host) + u64::from(o.size))
         .map(|o| range(map.container, o.container + (map.host - o.host), map.size))
         .ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, format!("host ids {} to {} are not yours: see /etc/subuid", map.host, map.host + (map.size - 1)))
+            Error::new(
+                ErrorKind::InvalidInput,
+                format!("host ids {} to {} are not yours: see /etc/subuid", map.host, map.host + (map.size - 1)),
+            )
         })
 }
 
 fn check_overlap(maps: &[IdMap], flag: &str) -> Result<()> {
-    let overlaps = |a: (u32, u32), b: (u32, u32)| u64::from(a.0) < u64::from(b.0) + u64::from(b.1) && u64::from(b.0) < u64::from(a.0) + u64::from(a.1);
+    let overlaps =
+        |a: (u32, u32), b: (u32, u32)| u64::from(a.0) < u64::from(b.0) + u64::from(b.1) && u64::from(b.0) < u64::from(a.0) + u64::from(a.1);
     for (at, a) in maps.iter().enumerate() {
         for b in &maps[..at] {
             if overlaps((a.container, a.size), (b.container, b.size)) || overlaps((a.host, a.size), (b.host, b.size)) {

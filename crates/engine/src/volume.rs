@@ -139,7 +139,9 @@ pub(crate) fn trees(engine: &Engine, record: &ContainerRecord, config: &Config) 
                 Some(subtree(&engine.store().volume_data(name).to_string_lossy(), &wish.options, !wish.options.non_recursive)?)
             }
             MountSource::Bind { path, .. } if wish.options.subpath.is_some() => Some(subtree(path, &wish.options, true)?),
-            MountSource::Bind { path, .. } if wish.options.overlay.is_some() => Some(throw_away(engine, record, index, path, &wish.options)?),
+            MountSource::Bind { path, .. } if wish.options.overlay.is_some() => {
+                Some(throw_away(engine, record, index, path, &wish.options)?)
+            }
             MountSource::Volume(name) if wish.options.overlay.is_some() => {
                 Some(throw_away(engine, record, index, &engine.store().volume_data(name).to_string_lossy(), &wish.options)?)
             }
@@ -149,7 +151,10 @@ pub(crate) fn trees(engine: &Engine, record: &ContainerRecord, config: &Config) 
             trees.insert(index, tree);
         }
         if wish.options.idmap.is_some() {
-            return Err(Error::new(ErrorKind::Unsupported, format!("mounting at {:?}: id-mapped mounts are not supported yet", wish.target)));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("mounting at {:?}: id-mapped mounts are not supported yet", wish.target),
+            ));
         }
     }
     Ok(trees)
@@ -158,7 +163,8 @@ pub(crate) fn trees(engine: &Engine, record: &ContainerRecord, config: &Config) 
 fn image_tree(engine: &Engine, image: &str, options: &MountOptions) -> Result<OwnedFd> {
     let store = engine.store();
     let found = store.find_image(image).map_err(store_error)?.ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, format!("mounting image {image:?}: no such image")).with_cure(Cure::PullImage { image: image.to_owned() })
+        Error::new(ErrorKind::NotFound, format!("mounting image {image:?}: no such image"))
+            .with_cure(Cure::PullImage { image: image.to_owned() })
     })?;
     let root = storage::RootOptions { read_only: true, ..Default::default() };
     let tree = store.mount_root(None, &found.layers, &root).map_err(store_error)?;
@@ -179,7 +185,9 @@ fn clone_below(root: &OwnedFd, subpath: &str, recursive: bool) -> Result<OwnedFd
     use rustix::mount::{OpenTreeFlags, open_tree};
     let doing = |e: rustix::io::Errno| Error::io(format!("opening subpath {subpath:?}"), e);
     let resolve = rustix::fs::ResolveFlags::BENEATH | rustix::fs::ResolveFlags::NO_MAGICLINKS;
-    let part = rustix::fs::openat2(root, subpath.trim_start_matches('/'), OFlags::PATH | OFlags::CLOEXEC, rustix::fs::Mode::empty(), resolve).map_err(doing)?;
+    let part =
+        rustix::fs::openat2(root, subpath.trim_start_matches('/'), OFlags::PATH | OFlags::CLOEXEC, rustix::fs::Mode::empty(), resolve)
+            .map_err(doing)?;
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     if recursive {
         flags |= OpenTreeFlags::AT_RECURSIVE;
@@ -189,7 +197,9 @@ fn clone_below(root: &OwnedFd, subpath: &str, recursive: bool) -> Result<OwnedFd
 
 /// `O`: an overlay over the source whose changes go with the container, or into directories the user gave.
 fn throw_away(engine: &Engine, record: &ContainerRecord, index: usize, source: &str, options: &MountOptions) -> Result<OwnedFd> {
-    use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen};
+    use rustix::mount::{
+        FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
+    };
     let own = engine.paths.container(&record.id).join(format!("overlay-{index}"));
     let overlay = options.overlay.clone().unwrap_or_default();
     let (upper, work) = match (overlay.upper, overlay.work) {
@@ -203,7 +213,8 @@ fn throw_away(engine: &Engine, record: &ContainerRecord, index: usize, source: &
         _ => return Err(Error::new(ErrorKind::InvalidInput, "upperdir and workdir must be given together")),
     };
     let doing = |e: rustix::io::Errno| Error::io(format!("mounting an overlay over {source:?}"), e);
-    let open = |path: &str| rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, rustix::fs::Mode::empty()).map_err(doing);
+    let open =
+        |path: &str| rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, rustix::fs::Mode::empty()).map_err(doing);
     let by_fd = |fd: &OwnedFd| format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(fd));
     let (lower, upper, work) = (open(source)?, open(&upper)?, open(&work)?);
     let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(doing)?;
@@ -233,9 +244,20 @@ pub(crate) fn store_error(error: storage::StoreError) -> Error {
 pub fn create(engine: &Engine, name: &Name, labels: BTreeMap<String, String>, ignore_existing: bool) -> Result<()> {
     let store = engine.store();
     store.prepare().map_err(store_error)?;
-    let volume = VolumeRecord { version: 1, name: name.clone(), created: host::now(), labels, options: BTreeMap::new(), anonymous: false, filled: false };
+    let volume = VolumeRecord {
+        version: 1,
+        name: name.clone(),
+        created: host::now(),
+        labels,
+        options: BTreeMap::new(),
+        anonymous: false,
+        filled: false,
+    };
     if !store.create_volume(&volume).map_err(store_error)? && !ignore_existing {
-        return Err(Error::new(ErrorKind::AlreadyExists, format!("volume with name {:?} already exists: volume already exists", name.as_str())));
+        return Err(Error::new(
+            ErrorKind::AlreadyExists,
+            format!("volume with name {:?} already exists: volume already exists", name.as_str()),
+        ));
     }
     Ok(())
 }
@@ -250,7 +272,9 @@ pub fn find(engine: &Engine, typed: &str) -> Result<VolumeRecord> {
     let mut fitting = engine.store().volumes().map_err(store_error)?.into_iter().filter(|volume| volume.name.as_str().starts_with(typed));
     match (fitting.next(), fitting.next()) {
         (Some(volume), None) => Ok(volume),
-        (Some(_), Some(_)) => Err(Error::new(ErrorKind::InvalidInput, format!("more than one result for volume name {typed}: a longer one is needed"))),
+        (Some(_), Some(_)) => {
+            Err(Error::new(ErrorKind::InvalidInput, format!("more than one result for volume name {typed}: a longer one is needed")))
+        }
         _ => Err(missing()),
     }
 }
@@ -279,7 +303,11 @@ pub fn remove(engine: &Engine, typed: &str, force: bool, timeout: Option<u64>) -
     }
     for user in users {
         let record = crate::container::find::find(engine, &user)?;
-        crate::container::remove::remove(engine, &record, crate::container::remove::RemoveOptions { force: true, volumes: false, timeout })?;
+        crate::container::remove::remove(
+            engine,
+            &record,
+            crate::container::remove::RemoveOptions { force: true, volumes: false, timeout },
+        )?;
     }
     let store = engine.store();
     namespace::inside(engine, || store.remove_volume(&volume.name).map_err(store_error))

@@ -34,7 +34,8 @@ pub fn text(plan: &HostsPlan<'_>) -> Result<String, spec::ParseError> {
         }
         lines.push((address, names.split(';').collect::<Vec<_>>().join(" ")));
     }
-    let named = |lines: &[(String, String)], name: &str| lines.iter().any(|(_, names)| names.split_ascii_whitespace().any(|known| known == name));
+    let named =
+        |lines: &[(String, String)], name: &str| lines.iter().any(|(_, names)| names.split_ascii_whitespace().any(|known| known == name));
     for line in plan.base.lines() {
         let line = line.split('#').next().unwrap_or_default().trim();
         let Some((address, names)) = line.split_once(char::is_whitespace) else { continue };
@@ -51,7 +52,8 @@ pub fn text(plan: &HostsPlan<'_>) -> Result<String, spec::ParseError> {
         }
     }
     if let Some(address) = plan.host_address {
-        let names: Vec<&str> = ["host.containers.internal", "host.docker.internal"].into_iter().filter(|name| !named(&lines, name)).collect();
+        let names: Vec<&str> =
+            ["host.containers.internal", "host.docker.internal"].into_iter().filter(|name| !named(&lines, name)).collect();
         if !names.is_empty() {
             lines.push((address.to_string(), names.join(" ")));
         }

@@ -15,7 +15,13 @@ pub const DNS_FORWARD: &str = "169.254.1.1";
 pub const HOST_ADDRESS: &str = "169.254.1.2";
 
 /// Plans the arguments.
-pub fn arguments(ports: &[PortSpec], options: &[String], namespace: &Path, pid_file: &Path, is_root: bool) -> Result<Vec<String>, HelperError> {
+pub fn arguments(
+    ports: &[PortSpec],
+    options: &[String],
+    namespace: &Path,
+    pid_file: &Path,
+    is_root: bool,
+) -> Result<Vec<String>, HelperError> {
     let mut args: Vec<String> = vec!["--config-net".into()];
     let given = |names: &[&str]| options.iter().any(|option| names.contains(&option.split('=').next().unwrap_or(option)));
     for port in ports {
@@ -70,9 +76,14 @@ fn port_argument(port: &PortSpec) -> String {
 
 /// Starts pasta for a namespace bound to a file.
 pub fn start(args: &[String], pid_file: &Path) -> Result<Helper, HelperError> {
-    let child = Command::new("pasta").args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(|source| {
-        if source.kind() == std::io::ErrorKind::NotFound { HelperError::Missing { program: "pasta" } } else { HelperError::Start { program: "pasta", source } }
-    })?;
+    let child =
+        Command::new("pasta").args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(|source| {
+            if source.kind() == std::io::ErrorKind::NotFound {
+                HelperError::Missing { program: "pasta" }
+            } else {
+                HelperError::Start { program: "pasta", source }
+            }
+        })?;
     Ok(Helper { program: "pasta", starting: Some(Starting::Forks { child, pid_file: pid_file.to_owned() }), pid: None, lifeline: None })
 }
 
@@ -92,6 +103,9 @@ mod tests {
         assert_eq!(port_argument(&port(None, Some(8080), 80, 1)), "8080:80");
         assert_eq!(port_argument(&port(Some("127.0.0.1"), Some(8000), 9000, 3)), "127.0.0.1/8000-8002:9000-9002");
         let args = arguments(&[port(None, Some(8080), 80, 1)], &["--mtu=1500".into()], Path::new("/n"), Path::new("/p"), false).unwrap();
-        assert_eq!(args.join(" "), "--config-net -t 8080:80 -u none -T none -U none --no-map-gw --dns-forward 169.254.1.1 --mtu 1500 --quiet -P /p --netns /n");
+        assert_eq!(
+            args.join(" "),
+            "--config-net -t 8080:80 -u none -T none -U none --no-map-gw --dns-forward 169.254.1.1 --mtu 1500 --quiet -P /p --netns /n"
+        );
     }
 }

@@ -36,7 +36,8 @@ pub fn text(plan: &ResolvPlan<'_>) -> String {
         servers.extend(words("nameserver").into_iter().filter(|server| plan.host_network || !is_loopback(server)));
         servers.dedup();
     }
-    let search = if plan.search.is_empty() { words("search") } else { plan.search.iter().filter(|domain| *domain != ".").cloned().collect() };
+    let search =
+        if plan.search.is_empty() { words("search") } else { plan.search.iter().filter(|domain| *domain != ".").cloned().collect() };
     let options = if plan.options.is_empty() { words("options") } else { plan.options.to_vec() };
     let mut text = String::new();
     if !search.is_empty() {
@@ -63,6 +64,9 @@ mod tests {
         assert!(text(&ResolvPlan { base, host_network: true, ..Default::default() }).contains("127.0.0.53"));
         let servers = ["1.1.1.1".to_owned()];
         let search = [".".to_owned()];
-        assert_eq!(text(&ResolvPlan { base, servers: &servers, search: &search, ..Default::default() }), "nameserver 1.1.1.1\noptions edns0\n");
+        assert_eq!(
+            text(&ResolvPlan { base, servers: &servers, search: &search, ..Default::default() }),
+            "nameserver 1.1.1.1\noptions edns0\n"
+        );
     }
 }

@@ -48,7 +48,11 @@ pub fn start(pid: i32, options: &[String], api_socket: &Path) -> Result<Helper, 
         rustix::io::fcntl_setfd(ours, rustix::io::FdFlags::CLOEXEC).map_err(io)?;
     }
     let child = Command::new(program)
-        .args(["--configure".to_owned(), format!("--ready-fd={}", ready_child.as_raw_fd()), format!("--exit-fd={}", exit_child.as_raw_fd())])
+        .args([
+            "--configure".to_owned(),
+            format!("--ready-fd={}", ready_child.as_raw_fd()),
+            format!("--exit-fd={}", exit_child.as_raw_fd()),
+        ])
         .arg(format!("--api-socket={}", api_socket.display()))
         .args(option_arguments(options)?)
         .args([pid.to_string(), "tap0".to_owned()])
@@ -56,7 +60,13 @@ pub fn start(pid: i32, options: &[String], api_socket: &Path) -> Result<Helper, 
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|source| if source.kind() == std::io::ErrorKind::NotFound { HelperError::Missing { program } } else { HelperError::Start { program, source } })?;
+        .map_err(|source| {
+            if source.kind() == std::io::ErrorKind::NotFound {
+                HelperError::Missing { program }
+            } else {
+                HelperError::Start { program, source }
+            }
+        })?;
     Ok(Helper { program, starting: Some(Starting::Tells { child, ready }), pid: None, lifeline: Some(lifeline) })
 }
 

@@ -17,7 +17,13 @@ fn scaled(mut value: f64, base: f64, units: &[&str], spaced: bool) -> String {
         unit += 1;
     }
     // Go's %.4g, shortened to three digits as Podman's table shows them.
-    let digits = if value >= 100.0 || unit == 0 { 0 } else if value >= 10.0 { 1 } else { 2 };
+    let digits = if value >= 100.0 || unit == 0 {
+        0
+    } else if value >= 10.0 {
+        1
+    } else {
+        2
+    };
     let mut text = format!("{value:.digits$}");
     if text.contains('.') {
         text = text.trim_end_matches('0').trim_end_matches('.').to_owned();
@@ -92,7 +98,9 @@ mod tests {
 
     #[test]
     fn sizes_read_well() {
-        for (bytes, text) in [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1_020_000, "1.02 MB"), (44_500_000, "44.5 MB"), (133_000_000, "133 MB")] {
+        for (bytes, text) in
+            [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1_020_000, "1.02 MB"), (44_500_000, "44.5 MB"), (133_000_000, "133 MB")]
+        {
             assert_eq!(size(bytes), text);
         }
         assert_eq!(size_tight(1500), "1.5kB");
@@ -101,8 +109,17 @@ mod tests {
     #[test]
     fn spans_read_well() {
         for (seconds, text) in [
-            (0, "Less than a second"), (1, "1 second"), (59, "59 seconds"), (61, "About a minute"), (180, "3 minutes"), (3600, "About an hour"),
-            (7200, "2 hours"), (86_400 * 3, "3 days"), (86_400 * 21, "3 weeks"), (86_400 * 90, "3 months"), (86_400 * 800, "2 years"),
+            (0, "Less than a second"),
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (61, "About a minute"),
+            (180, "3 minutes"),
+            (3600, "About an hour"),
+            (7200, "2 hours"),
+            (86_400 * 3, "3 days"),
+            (86_400 * 21, "3 weeks"),
+            (86_400 * 90, "3 months"),
+            (86_400 * 800, "2 years"),
         ] {
             assert_eq!(duration(seconds), text, "{seconds}");
         }

@@ -30,7 +30,8 @@ impl Table {
 pub(crate) fn align(lines: Vec<Vec<&str>>) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let width = |cell: &str| cell.chars().count();
-    let widths: Vec<usize> = (0..columns).map(|column| lines.iter().filter_map(|line| line.get(column)).map(|cell| width(cell)).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> =
+        (0..columns).map(|column| lines.iter().filter_map(|line| line.get(column)).map(|cell| width(cell)).max().unwrap_or(0)).collect();
     let mut text = String::new();
     for line in lines {
         for (column, cell) in line.iter().enumerate() {

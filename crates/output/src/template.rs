@@ -138,7 +138,9 @@ fn to_value(json: &Json) -> Value {
         },
         Json::String(text) => Value::String(text.as_str().into()),
         Json::Array(list) => Value::List(list.iter().map(to_value).collect()),
-        Json::Object(map) => Value::Map(std::sync::Arc::new(map.iter().map(|(key, value)| (key.as_str().into(), to_value(value))).collect())),
+        Json::Object(map) => {
+            Value::Map(std::sync::Arc::new(map.iter().map(|(key, value)| (key.as_str().into(), to_value(value))).collect()))
+        }
     }
 }
 
@@ -164,7 +166,10 @@ fn header_line(text: &str, headers: &[(&str, &str)]) -> String {
         rest = &rest[open + 2..];
         let Some(close) = rest.find("}}") else { break };
         let inside = &rest[..close];
-        let field = inside.find('.').map(|at| inside[at + 1..].split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()).unwrap_or_default();
+        let field = inside
+            .find('.')
+            .map(|at| inside[at + 1..].split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default())
+            .unwrap_or_default();
         match headers.iter().find(|(known, _)| *known == field) {
             Some((_, header)) => line.push_str(header),
             None => line.push_str(&field.to_uppercase()),

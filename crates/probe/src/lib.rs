@@ -31,10 +31,16 @@ fn facts() -> Value {
     let field = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).unwrap_or_default().trim().to_owned();
     let namespaces: serde_json::Map<String, Value> = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"]
         .into_iter()
-        .map(|kind| (kind.to_owned(), fs::read_link(format!("/proc/self/ns/{kind}")).map(|link| link.to_string_lossy().into_owned()).unwrap_or_default().into()))
+        .map(|kind| {
+            (
+                kind.to_owned(),
+                fs::read_link(format!("/proc/self/ns/{kind}")).map(|link| link.to_string_lossy().into_owned()).unwrap_or_default().into(),
+            )
+        })
         .collect();
     let list = |dir: &str| -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(dir).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let mut names: Vec<String> =
+            fs::read_dir(dir).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort();
         names
     };
@@ -47,14 +53,25 @@ fn facts() -> Value {
             Some(json!({"target": left.get(4)?, "options": left.get(5)?, "type": right.next()?, "source": right.next()?, "super": right.next().unwrap_or_default()}))
         })
         .collect();
-    let masked: Vec<&str> = ["/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/sched_debug", "/proc/interrupts", "/proc/acpi", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"]
-        .into_iter()
-        .filter(|path| match fs::metadata(path) {
-            Ok(meta) if meta.is_dir() => !list(path).is_empty(),
-            Ok(_) => fs::File::open(path).is_ok_and(|mut file| std::io::Read::read(&mut file, &mut [0]).is_ok_and(|got| got > 0)),
-            Err(_) => false,
-        })
-        .collect();
+    let masked: Vec<&str> = [
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/latency_stats",
+        "/proc/timer_list",
+        "/proc/sched_debug",
+        "/proc/interrupts",
+        "/proc/acpi",
+        "/proc/scsi",
+        "/sys/firmware",
+        "/sys/devices/virtual/powercap",
+    ]
+    .into_iter()
+    .filter(|path| match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => !list(path).is_empty(),
+        Ok(_) => fs::File::open(path).is_ok_and(|mut file| std::io::Read::read(&mut file, &mut [0]).is_ok_and(|got| got > 0)),
+        Err(_) => false,
+    })
+    .collect();
     // The directory handle itself is one of them while it is read.
     let fds: Vec<String> = list("/proc/self/fd").into_iter().filter(|fd| fs::read_link(format!("/proc/self/fd/{fd}")).is_ok()).collect();
     let limit = |resource| {
@@ -78,15 +95,22 @@ fn page(facts: &Value) -> String {
     let map = text(&facts["uid_map"]);
     let first: Vec<&str> = map.lines().next().unwrap_or_default().split_ascii_whitespace().collect();
     let whole = first == ["0", "0", "4294967295"];
-    let outside = if whole { "the same as on the host".to_owned() } else { format!("user {} of the host", first.get(1).copied().unwrap_or("?")) };
+    let outside =
+        if whole { "the same as on the host".to_owned() } else { format!("user {} of the host", first.get(1).copied().unwrap_or("?")) };
     let count = |hex: &Value| u64::from_str_radix(&text(hex), 16).map_or(0, u64::count_ones);
     let seccomp = match text(&facts["seccomp"]).as_str() {
         "2" => "a filter decides over every system call",
         _ => "no filter",
     };
     let namespaces: Vec<String> = facts["namespaces"].as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default();
-    let refused = facts["syscalls"].as_object().map(|calls| calls.iter().filter(|(_, outcome)| outcome.as_str() != Some("allowed")).map(|(name, _)| name.clone()).collect::<Vec<_>>()).unwrap_or_default();
-    let maps: String = map.lines().map(|line| format!("                {}\n", line.split_ascii_whitespace().collect::<Vec<_>>().join("  "))).collect();
+    let refused = facts["syscalls"]
+        .as_object()
+        .map(|calls| {
+            calls.iter().filter(|(_, outcome)| outcome.as_str() != Some("allowed")).map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        })
+        .unwrap_or_default();
+    let maps: String =
+        map.lines().map(|line| format!("                {}\n", line.split_ascii_whitespace().collect::<Vec<_>>().join("  "))).collect();
     format!(
         "Hello from a container made by coracle.\n\n\
          user            {} here, which is {outside}\n\
@@ -101,9 +125,16 @@ fn page(facts: &Value) -> String {
          root            {} mounts, {} devices\n\
          refused         {}\n\n\
          Everything you see of this ends with the container. No process of coracle stays behind.\n",
-        facts["uid"], facts["pid"], count(&facts["caps"]["effective"]), count(&facts["caps"]["bounding"]),
+        facts["uid"],
+        facts["pid"],
+        count(&facts["caps"]["effective"]),
+        count(&facts["caps"]["bounding"]),
         if facts["no_new_privs"] == "1" { "cannot be gained" } else { "set-user-id programs work" },
-        namespaces.join(", "), text(&facts["hostname"]), text(&facts["cgroup"]).lines().next_back().unwrap_or_default(),
-        facts["mounts"].as_array().map_or(0, Vec::len), facts["dev"].as_array().map_or(0, Vec::len), refused.join(", "),
+        namespaces.join(", "),
+        text(&facts["hostname"]),
+        text(&facts["cgroup"]).lines().next_back().unwrap_or_default(),
+        facts["mounts"].as_array().map_or(0, Vec::len),
+        facts["dev"].as_array().map_or(0, Vec::len),
+        refused.join(", "),
     )
 }

@@ -42,7 +42,9 @@ pub fn open_archive(path: &Path, name: Option<&str>, staging: &Path) -> Result<V
     } else if members.places.contains_key("index.json") {
         oci_image(members, name)
     } else {
-        Err(invalid("it has neither manifest.json nor index.json: it is no image archive (a root file system is taken in by `import`)".to_owned()))
+        Err(invalid(
+            "it has neither manifest.json nor index.json: it is no image archive (a root file system is taken in by `import`)".to_owned(),
+        ))
     }
 }
 
@@ -62,12 +64,18 @@ impl Members {
         let mut reader = TarReader::new(Counting { inner: BufReader::new(file), at: 0 });
         let mut members = Self { path: path.to_owned(), places: HashMap::new(), links: HashMap::new() };
         while let Some(entry) = reader.next_entry().map_err(|e| invalid(chain(&e)))? {
-            let Some(parts) = clean(&entry.path) else { return Err(invalid(format!("member {:?} leads out of it", String::from_utf8_lossy(&entry.path)))) };
+            let Some(parts) = clean(&entry.path) else {
+                return Err(invalid(format!("member {:?} leads out of it", String::from_utf8_lossy(&entry.path))));
+            };
             match entry.kind {
                 EntryKind::File => drop(members.places.insert(parts, (reader.get_mut().at, entry.size))),
                 EntryKind::Symlink | EntryKind::HardLink => {
                     let target = String::from_utf8_lossy(&entry.link).into_owned();
-                    let base = if entry.kind == EntryKind::Symlink { parts.rsplit_once('/').map_or("", |(dir, _)| dir).to_owned() } else { String::new() };
+                    let base = if entry.kind == EntryKind::Symlink {
+                        parts.rsplit_once('/').map_or("", |(dir, _)| dir).to_owned()
+                    } else {
+                        String::new()
+                    };
                     members.links.insert(parts, join(&base, &target));
                 }
                 _ => {}
@@ -169,7 +177,12 @@ fn docker_images(members: Members, name: Option<&str>) -> Result<Vec<ArchivedIma
         let config = members.document(&entry.config)?;
         let parsed: ImageConfig = serde_json::from_slice(&config).map_err(|e| invalid(format!("configuration {:?}: {e}", entry.config)))?;
         if parsed.rootfs.diff_ids.len() != entry.layers.len() {
-            return Err(invalid(format!("image {:?} has {} layers, its configuration {}", tags.first(), entry.layers.len(), parsed.rootfs.diff_ids.len())));
+            return Err(invalid(format!(
+                "image {:?} has {} layers, its configuration {}",
+                tags.first(),
+                entry.layers.len(),
+                parsed.rootfs.diff_ids.len()
+            )));
         }
         let mut blobs = HashMap::new();
         let mut layers = Vec::new();
@@ -202,7 +215,15 @@ fn docker_images(members: Members, name: Option<&str>) -> Result<Vec<ArchivedIma
 }
 
 fn descriptor(media: &str, digest: Digest, size: u64) -> Descriptor {
-    Descriptor { media_type: media.to_owned(), digest, size, urls: Vec::new(), platform: None, annotations: Default::default(), artifact_type: None }
+    Descriptor {
+        media_type: media.to_owned(),
+        digest,
+        size,
+        urls: Vec::new(),
+        platform: None,
+        annotations: Default::default(),
+        artifact_type: None,
+    }
 }
 
 /// One image of an archive.
@@ -260,7 +281,9 @@ fn oci_image(members: Members, name: Option<&str>) -> Result<Vec<ArchivedImage>,
             .manifests
             .iter()
             .filter(|d| d.digest == descriptor.digest)
-            .flat_map(|d| ["io.containerd.image.name", "org.opencontainers.image.ref.name"].into_iter().filter_map(|key| d.annotations.get(key)))
+            .flat_map(|d| {
+                ["io.containerd.image.name", "org.opencontainers.image.ref.name"].into_iter().filter_map(|key| d.annotations.get(key))
+            })
             .filter(|name| name.contains(['/', ':']))
             .filter_map(|name| Reference::parse(name).ok())
             .collect();

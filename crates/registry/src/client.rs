@@ -165,7 +165,10 @@ impl Read for Resuming {
                 Err(e) => e,
             };
             if self.tries_left == 0 {
-                return Err(std::io::Error::new(broken.kind(), format!("{} of {}: the connection broke at byte {}", self.what, self.client.host, self.at)));
+                return Err(std::io::Error::new(
+                    broken.kind(),
+                    format!("{} of {}: the connection broke at byte {}", self.what, self.client.host, self.at),
+                ));
             }
             self.tries_left -= 1;
             self.reopen().map_err(|e| std::io::Error::other(e.to_string()))?;
@@ -265,7 +268,8 @@ impl Client {
                 Err(error) => drop(first_error.get_or_insert(error)),
             }
         }
-        Err(first_error.unwrap_or_else(|| PullError::Unreachable { registry: self.host.clone(), why: "no way to speak with it".to_owned() }))
+        Err(first_error
+            .unwrap_or_else(|| PullError::Unreachable { registry: self.host.clone(), why: "no way to speak with it".to_owned() }))
     }
 
     /// Follows redirects; who we are is told to the first host alone (containerd CVE-2020-15157).
@@ -289,7 +293,9 @@ impl Client {
                 return Ok(response);
             }
             let location = response.headers().get("location").and_then(|value| value.to_str().ok()).unwrap_or_default();
-            let next = absolute(&url, location).ok_or_else(|| PullError::invalid(format!("redirect of {}", self.host), format!("{location:?} is no address of a server")))?;
+            let next = absolute(&url, location).ok_or_else(|| {
+                PullError::invalid(format!("redirect of {}", self.host), format!("{location:?} is no address of a server"))
+            })?;
             if url.starts_with("https:") && !next.starts_with("https:") {
                 return Err(PullError::invalid(format!("redirect of {}", self.host), "it leads from https to plain http"));
             }
@@ -336,8 +342,14 @@ impl Client {
             access_token: Option<String>,
         }
         let mut text = Vec::new();
-        answer.into_body().into_reader().take(DOCUMENT_LIMIT).read_to_end(&mut text).map_err(|e| PullError::Unreachable { registry: self.host.clone(), why: e.to_string() })?;
-        let token: Token = serde_json::from_slice(&text).map_err(|e| PullError::invalid(format!("token service of {}", self.host), e.to_string()))?;
+        answer
+            .into_body()
+            .into_reader()
+            .take(DOCUMENT_LIMIT)
+            .read_to_end(&mut text)
+            .map_err(|e| PullError::Unreachable { registry: self.host.clone(), why: e.to_string() })?;
+        let token: Token =
+            serde_json::from_slice(&text).map_err(|e| PullError::invalid(format!("token service of {}", self.host), e.to_string()))?;
         let token = token.token.or(token.access_token).filter(|token| token.bytes().all(|b| b.is_ascii_graphic()));
         Ok(token.map(|token| Secret::new(format!("Bearer {token}"))))
     }
@@ -376,7 +388,9 @@ fn parse_parameters(text: &str) -> HashMap<String, String> {
 }
 
 fn escape(text: &str) -> String {
-    text.bytes().map(|b| if b.is_ascii_alphanumeric() || b"-._~:/,".contains(&b) { (b as char).to_string() } else { format!("%{b:02X}") }).collect()
+    text.bytes()
+        .map(|b| if b.is_ascii_alphanumeric() || b"-._~:/,".contains(&b) { (b as char).to_string() } else { format!("%{b:02X}") })
+        .collect()
 }
 
 fn host_of(url: &str) -> &str {
@@ -400,7 +414,9 @@ fn jitter(wait: Duration) -> Duration {
 /// The host's certificates.
 fn roots() -> RootCerts {
     let given = std::env::var_os("SSL_CERT_FILE").map(std::path::PathBuf::from);
-    let places = given.into_iter().chain(["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"].map(Into::into));
+    let places = given
+        .into_iter()
+        .chain(["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"].map(Into::into));
     for place in places {
         if let Ok(text) = std::fs::read(&place) {
             let certificates: Vec<Certificate<'static>> = ureq::tls::parse_pem(&text)
@@ -423,7 +439,9 @@ mod tests {
 
     #[test]
     fn challenges_are_read() {
-        let p = parse_parameters(r#"realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push",error=x"#);
+        let p = parse_parameters(
+            r#"realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push",error=x"#,
+        );
         assert_eq!(p["realm"], "https://auth.docker.io/token");
         assert_eq!(p["scope"], "repository:a/b:pull,push");
         assert_eq!(p["error"], "x");

@@ -36,7 +36,10 @@ pub fn resolve(source: &dyn Source, digest: Option<&Digest>, platform: &Platform
         let chosen = choose_platform(&index, platform)?.clone();
         document = fetch(source, Some(&chosen.digest))?;
         if document.bytes.len() as u64 != chosen.size {
-            return Err(PullError::invalid(format!("manifest {}", chosen.digest), format!("it has {} bytes, not {}", document.bytes.len(), chosen.size)));
+            return Err(PullError::invalid(
+                format!("manifest {}", chosen.digest),
+                format!("it has {} bytes, not {}", document.bytes.len(), chosen.size),
+            ));
         }
     }
     Err(PullError::invalid(source.name(), "indexes are nested too deep"))
@@ -129,7 +132,8 @@ fn is_layer(media: &str) -> bool {
 
 /// Chooses the manifest for a platform; of variants the nearest not above the one wanted.
 pub fn choose_platform<'a>(index: &'a Index, wanted: &Platform) -> Result<&'a Descriptor, PullError> {
-    let fits = |descriptor: &&Descriptor| descriptor.platform.as_ref().is_some_and(|p| p.os == wanted.os && p.architecture == wanted.architecture);
+    let fits =
+        |descriptor: &&Descriptor| descriptor.platform.as_ref().is_some_and(|p| p.os == wanted.os && p.architecture == wanted.architecture);
     let variant = |descriptor: &&Descriptor| descriptor.platform.as_ref().and_then(|p| p.variant.clone()).unwrap_or_default();
     let fitting: Vec<&Descriptor> = index.manifests.iter().filter(fits).collect();
     let chosen = match &wanted.variant {
@@ -148,6 +152,10 @@ pub fn choose_platform<'a>(index: &'a Index, wanted: &Platform) -> Result<&'a De
             .filter_map(|d| d.platform.as_ref())
             .map(|p| format!("{}/{}{}", p.os, p.architecture, p.variant.as_ref().map(|v| format!("/{v}")).unwrap_or_default()))
             .collect();
-        PullError::NoPlatform { architecture: wanted.architecture.clone(), os: wanted.os.clone(), offered: if offered.is_empty() { "none".to_owned() } else { offered.join(", ") } }
+        PullError::NoPlatform {
+            architecture: wanted.architecture.clone(),
+            os: wanted.os.clone(),
+            offered: if offered.is_empty() { "none".to_owned() } else { offered.join(", ") },
+        }
     })
 }

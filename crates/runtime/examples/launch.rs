@@ -25,7 +25,8 @@ fn main() {
     .and_then(runtime::Created::start);
     match started {
         Ok(started) => {
-            let status = rustix::process::waitid(rustix::process::WaitId::PidFd(started.pidfd.as_fd()), rustix::process::WaitIdOptions::EXITED);
+            let status =
+                rustix::process::waitid(rustix::process::WaitId::PidFd(started.pidfd.as_fd()), rustix::process::WaitIdOptions::EXITED);
             std::process::exit(status.ok().flatten().and_then(|s| s.exit_status()).unwrap_or(255) as i32);
         }
         Err(error) => {

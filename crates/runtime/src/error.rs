@@ -64,9 +64,31 @@ pub enum Step {
 
 impl Step {
     const ALL: [Self; 26] = [
-        Self::Config, Self::MountSource, Self::Clone, Self::IdMap, Self::Join, Self::Hostname, Self::Root, Self::Mount, Self::MountPoint,
-        Self::Device, Self::Mask, Self::ReadOnlyPath, Self::Pivot, Self::Sysctl, Self::Rlimit, Self::WorkingDirectory, Self::User,
-        Self::Capabilities, Self::Seccomp, Self::Label, Self::Terminal, Self::Process, Self::ProgramNotFound, Self::Execute, Self::Hook,
+        Self::Config,
+        Self::MountSource,
+        Self::Clone,
+        Self::IdMap,
+        Self::Join,
+        Self::Hostname,
+        Self::Root,
+        Self::Mount,
+        Self::MountPoint,
+        Self::Device,
+        Self::Mask,
+        Self::ReadOnlyPath,
+        Self::Pivot,
+        Self::Sysctl,
+        Self::Rlimit,
+        Self::WorkingDirectory,
+        Self::User,
+        Self::Capabilities,
+        Self::Seccomp,
+        Self::Label,
+        Self::Terminal,
+        Self::Process,
+        Self::ProgramNotFound,
+        Self::Execute,
+        Self::Hook,
         Self::Talk,
     ];
 
@@ -198,7 +220,10 @@ mod tests {
         let error = LaunchError::new(Step::Mount, "/data", io::Error::from_raw_os_error(13));
         let back = LaunchError::from_bytes(&error.to_bytes()).unwrap();
         assert_eq!(back.to_string(), "mounting at \"/data\": permission denied");
-        assert_eq!(LaunchError::from_bytes(&LaunchError::refused(Step::Config, "x", "no").to_bytes()).unwrap().to_string(), "reading the configuration \"x\": no");
+        assert_eq!(
+            LaunchError::from_bytes(&LaunchError::refused(Step::Config, "x", "no").to_bytes()).unwrap().to_string(),
+            "reading the configuration \"x\": no"
+        );
         assert_eq!(LaunchError::new(Step::ProgramNotFound, "x", io::Error::from_raw_os_error(2)).exit_code(), 127);
     }
 }

@@ -167,7 +167,8 @@ fn program(exec: Exec<'_>, socket: UnixStream) -> Result<init::Never, LaunchErro
         Stdio::Terminal => {
             let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let devpts = rustix::fs::openat2(&root, "dev/pts", flags, Mode::empty(), resolve).map_err(|e| LaunchError::new(Step::Terminal, "", e))?;
+            let devpts = rustix::fs::openat2(&root, "dev/pts", flags, Mode::empty(), resolve)
+                .map_err(|e| LaunchError::new(Step::Terminal, "", e))?;
             let terminal = devices::open_terminal(devpts.as_fd(), process)?;
             rustix::process::ioctl_tiocsctty(&terminal.slave).map_err(|e| LaunchError::new(Step::Terminal, "", e))?;
             init::tell_ready(&socket, Some(&terminal.master))?;

@@ -70,7 +70,8 @@ fn build(init: Init<'_>) -> Result<Never, LaunchError> {
         rustix::system::sethostname(config.hostname.as_bytes()).map_err(|e| LaunchError::new(Step::Hostname, &*config.hostname, e))?;
     }
     if own(NamespaceKind::Uts) && !config.domainname.is_empty() {
-        rustix::system::setdomainname(config.domainname.as_bytes()).map_err(|e| LaunchError::new(Step::Hostname, &*config.domainname, e))?;
+        rustix::system::setdomainname(config.domainname.as_bytes())
+            .map_err(|e| LaunchError::new(Step::Hostname, &*config.domainname, e))?;
     }
     if own(NamespaceKind::Network) {
         let _ = sys::process::loopback_up();
@@ -222,7 +223,9 @@ pub(crate) fn tell_ready(socket: &UnixStream, master: Option<&OwnedFd>) -> Resul
     if let Some(fds) = &fds {
         ancillary.push(SendAncillaryMessage::ScmRights(fds));
     }
-    sendmsg(socket, &[IoSlice::new(&[READY])], &mut ancillary, SendFlags::NOSIGNAL).map(drop).map_err(|e| LaunchError::new(Step::Talk, "", e))
+    sendmsg(socket, &[IoSlice::new(&[READY])], &mut ancillary, SendFlags::NOSIGNAL)
+        .map(drop)
+        .map_err(|e| LaunchError::new(Step::Talk, "", e))
 }
 
 fn write_oom_score(process: &Process) -> Result<(), LaunchError> {
@@ -233,7 +236,9 @@ fn write_oom_score(process: &Process) -> Result<(), LaunchError> {
 /// Kernel parameters are written through the container's own /proc, which was mounted by us a moment ago.
 fn write_sysctls(sysctls: &std::collections::BTreeMap<String, String>, proc: Option<&OwnedFd>) -> Result<(), LaunchError> {
     for (key, value) in sysctls {
-        let Some(proc) = proc else { return Err(LaunchError::refused(Step::Sysctl, key.as_str(), "the container has no /proc of its own")) };
+        let Some(proc) = proc else {
+            return Err(LaunchError::refused(Step::Sysctl, key.as_str(), "the container has no /proc of its own"));
+        };
         // `net/ipv4/conf/eth0.1/forwarding`: with slashes given, dots are part of a name (sysctl(8)).
         let path = if key.contains('/') { format!("sys/{key}") } else { format!("sys/{}", key.replace('.', "/")) };
         let doing = |e: std::io::Error| LaunchError::new(Step::Sysctl, key.as_str(), e);

@@ -102,9 +102,7 @@ pub fn spawn(launch: Launch<'_>) -> Result<Spawned, LaunchError> {
     let linux = launch.config.linux.clone().unwrap_or_default();
     let seccomp = match (launch.seccomp, &linux.seccomp) {
         (Some(program), _) => Some(program),
-        (None, Some(profile)) => {
-            Some(seccomp::compile(profile).map_err(|e| LaunchError::refused(Step::Seccomp, "", e.to_string()))?)
-        }
+        (None, Some(profile)) => Some(seccomp::compile(profile).map_err(|e| LaunchError::refused(Step::Seccomp, "", e.to_string()))?),
         (None, None) => None,
     };
     let nested = linux.namespaces.iter().any(|ns| ns.kind == NamespaceKind::User && ns.path.is_none());
@@ -218,7 +216,8 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, with_fd: bool) -> io::Result<(Opti
     let mut byte = [0u8];
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let got = rustix::io::retry_on_intr(|| recvmsg(socket, &mut [io::IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC))?;
+    let got =
+        rustix::io::retry_on_intr(|| recvmsg(socket, &mut [io::IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC))?;
     let mut fd = None;
     for message in ancillary.drain() {
         if let RecvAncillaryMessage::ScmRights(fds) = message {
@@ -274,7 +273,9 @@ fn refuse_unsupported(config: &Config) -> Result<(), LaunchError> {
 
 /// Writes the id maps of a nested user namespace; its creator has the right to.
 fn write_maps(pid: i32, linux: &oci::runtime::Linux) -> Result<(), LaunchError> {
-    let text = |maps: &[oci::runtime::IdMapping]| maps.iter().map(|m| format!("{} {} {}\n", m.container_id, m.host_id, m.size)).collect::<String>();
+    let text = |maps: &[oci::runtime::IdMapping]| {
+        maps.iter().map(|m| format!("{} {} {}\n", m.container_id, m.host_id, m.size)).collect::<String>()
+    };
     let write = |file: &str, text: &str| {
         let path = format!("/proc/{pid}/{file}");
         std::fs::write(&path, text).map_err(|e| LaunchError::new(Step::IdMap, path, e))

@@ -4,7 +4,10 @@ use crate::error::{LaunchError, Step};
 use crate::rootfs::{Hands, find};
 use oci::runtime::Linux;
 use rustix::fs::{FileType, OFlags};
-use rustix::mount::{MountAttrFlags, FsMountFlags, FsOpenFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
+    fsmount, fsopen, move_mount, open_tree,
+};
 use std::os::fd::OwnedFd;
 use sys::mount::{Change, attr, set_attributes};
 
@@ -31,7 +34,8 @@ pub(crate) fn apply(linux: &Linux, hands: &Hands) -> Result<(), LaunchError> {
         } else {
             clone(&hands.null).map_err(doing)?
         };
-        move_mount(&cover, "", &target, "", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH).map_err(doing)?;
+        move_mount(&cover, "", &target, "", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH)
+            .map_err(doing)?;
     }
     for path in &linux.readonly_paths {
         make_read_only(hands, path)?;
@@ -46,7 +50,8 @@ fn make_read_only(hands: &Hands, path: &str) -> Result<(), LaunchError> {
         Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(()),
         Err(e) => return Err(doing(e.into())),
     };
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH | OpenTreeFlags::AT_RECURSIVE;
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH | OpenTreeFlags::AT_RECURSIVE;
     let tree = open_tree(&target, "", flags).map_err(|e| doing(e.into()))?;
     set_attributes(&tree, Change { set: attr::RDONLY, ..Change::default() }, true).map_err(doing)?;
     move_mount(&tree, "", &target, "", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH)
@@ -59,7 +64,10 @@ fn empty_directory() -> rustix::io::Result<OwnedFd> {
     fsconfig_set_string(&fs, "mode", "755")?;
     fsconfig_set_flag(&fs, "ro")?;
     fsconfig_create(&fs)?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 

@@ -7,8 +7,8 @@ use crate::sources::Trees;
 use oci::runtime::{Config, Mount};
 use rustix::fs::{FileType, OFlags};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount,
-    fsopen, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
+    fsmount, fsopen, move_mount, open_tree,
 };
 use std::os::fd::OwnedFd;
 use sys::mount::{Change, attr, set_attributes};
@@ -24,7 +24,14 @@ pub(crate) struct Placed {
 
 /// Files of procfs that may be covered: what lxcfs and friends provide (as runc allows).
 const COVERABLE: [&str; 9] = [
-    "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime", "/proc/loadavg", "/proc/slabinfo",
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
     "/proc/sys/kernel/ns_last_pid",
 ];
 
@@ -34,9 +41,8 @@ pub(crate) fn make(config: &Config, hands: &mut Hands, mut trees: Trees) -> Resu
     for (index, mount) in config.mounts.iter().enumerate() {
         let doing = |e: std::io::Error| LaunchError::new(Step::Mount, mount.destination.as_str(), e);
         check_place(mount)?;
-        let options = options::parse(&mount.options).map_err(|word| {
-            LaunchError::refused(Step::Mount, mount.destination.as_str(), format!("option {word:?} is not known"))
-        })?;
+        let options = options::parse(&mount.options)
+            .map_err(|word| LaunchError::refused(Step::Mount, mount.destination.as_str(), format!("option {word:?} is not known")))?;
         let tree = match trees.remove(&index) {
             Some(tree) => bind(tree, &options).map_err(doing)?,
             None => match new_tree(mount, &options, config)? {
@@ -59,7 +65,8 @@ pub(crate) fn make(config: &Config, hands: &mut Hands, mut trees: Trees) -> Resu
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
         move_mount(&tree, "", &target, "", flags).map_err(|e| doing(e.into()))?;
         if options.propagation != 0 {
-            set_attributes(&tree, Change { propagation: options.propagation, ..Change::default() }, options.recursive_propagation).map_err(doing)?;
+            set_attributes(&tree, Change { propagation: options.propagation, ..Change::default() }, options.recursive_propagation)
+                .map_err(doing)?;
         }
         match mount.destination.as_str() {
             "/proc" if mount.kind.as_deref() == Some("proc") => placed.proc = Some(tree),
@@ -228,7 +235,11 @@ fn copy_directory(from: &OwnedFd, to: &OwnedFd, depth: u32) -> std::io::Result<(
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
                 mkdirat(to, name, Mode::RWXU)?;
-                copy_directory(&openat(from, name, flags | OFlags::DIRECTORY, Mode::empty())?, &openat(to, name, flags | OFlags::DIRECTORY, Mode::empty())?, depth + 1)?;
+                copy_directory(
+                    &openat(from, name, flags | OFlags::DIRECTORY, Mode::empty())?,
+                    &openat(to, name, flags | OFlags::DIRECTORY, Mode::empty())?,
+                    depth + 1,
+                )?;
             }
             FileType::RegularFile => {
                 let mut source = std::fs::File::from(openat(from, name, flags, Mode::empty())?);

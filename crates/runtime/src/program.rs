@@ -39,7 +39,9 @@ pub(crate) fn prepare(process: &Process) -> Result<Program, LaunchError> {
         Vec::new()
     } else {
         let path = process.env.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
-        path.split(':').map(|dir| if dir.is_empty() { text(&format!("./{name}")) } else { text(&format!("{dir}/{name}")) }).collect::<Result<_, _>>()?
+        path.split(':')
+            .map(|dir| if dir.is_empty() { text(&format!("./{name}")) } else { text(&format!("{dir}/{name}")) })
+            .collect::<Result<_, _>>()?
     };
     Ok(Program {
         candidates,

@@ -48,7 +48,8 @@ fn open_null() -> Result<OwnedFd, LaunchError> {
 pub(crate) fn enter(hands: &Hands, read_only: bool, linux: &Linux) -> Result<(), LaunchError> {
     let doing = |e: rustix::io::Errno| LaunchError::new(Step::Pivot, "", e);
     if read_only {
-        set_attributes(&hands.root, Change { set: attr::RDONLY, ..Change::default() }, false).map_err(|e| LaunchError::new(Step::Root, "/", e))?;
+        set_attributes(&hands.root, Change { set: attr::RDONLY, ..Change::default() }, false)
+            .map_err(|e| LaunchError::new(Step::Root, "/", e))?;
     }
     rustix::process::fchdir(&hands.root).map_err(doing)?;
     // With both paths the same the old root lies on top of the new one (pivot_root(2)), and is peeled off.

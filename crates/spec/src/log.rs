@@ -48,7 +48,13 @@ impl std::str::FromStr for LogDriver {
             "passthrough" => Self::Passthrough,
             "passthrough-tty" => Self::PassthroughTty,
             "none" => Self::None,
-            _ => return Err(crate::ParseError::new("log driver", text, "it is k8s-file, json-file, journald, passthrough, passthrough-tty or none")),
+            _ => {
+                return Err(crate::ParseError::new(
+                    "log driver",
+                    text,
+                    "it is k8s-file, json-file, journald, passthrough, passthrough-tty or none",
+                ));
+            }
         })
     }
 }
@@ -75,7 +81,8 @@ impl LogSpec {
         match key {
             "max-size" => self.max_size = Some(if value == "unlimited" { -1 } else { crate::quantity::parse_limit("log size", value)? }),
             "max-file" | "max-files" => {
-                self.max_files = Some(value.parse().ok().filter(|n| *n > 0).ok_or_else(|| invalid("the number of files is a number from 1 on"))?);
+                self.max_files =
+                    Some(value.parse().ok().filter(|n| *n > 0).ok_or_else(|| invalid("the number of files is a number from 1 on"))?);
             }
             "path" => self.path = Some(value.to_owned()),
             "tag" => self.tag = Some(value.to_owned()),

@@ -156,9 +156,25 @@ fn choose<T: PartialEq>(place: &mut Option<T>, value: T) -> bool {
 
 /// The option that means the opposite.
 fn opposite(flag: &str) -> Option<&'static str> {
-    [("noexec", "exec"), ("nodev", "dev"), ("nosuid", "suid"), ("nodiratime", "diratime"), ("noatime", "strictatime"), ("noatime", "relatime"), ("strictatime", "relatime")]
-        .into_iter()
-        .find_map(|(a, b)| if a == flag { Some(b) } else if b == flag { Some(a) } else { None })
+    [
+        ("noexec", "exec"),
+        ("nodev", "dev"),
+        ("nosuid", "suid"),
+        ("nodiratime", "diratime"),
+        ("noatime", "strictatime"),
+        ("noatime", "relatime"),
+        ("strictatime", "relatime"),
+    ]
+    .into_iter()
+    .find_map(|(a, b)| {
+        if a == flag {
+            Some(b)
+        } else if b == flag {
+            Some(a)
+        } else {
+            None
+        }
+    })
 }
 
 /// Refuses options that say two different things of one matter.
@@ -229,7 +245,8 @@ fn apply_word(options: &mut MountOptions, word: &str) -> bool {
         "copy" => options.copy = Some(true),
         "idmap" => options.idmap = Some(String::new()),
         word if PROPAGATION.contains(&word) => options.propagation = Some(word.to_owned()),
-        "noexec" | "exec" | "nodev" | "dev" | "nosuid" | "suid" | "noatime" | "strictatime" | "nodiratime" | "diratime" | "relatime" | "nosymfollow" => {
+        "noexec" | "exec" | "nodev" | "dev" | "nosuid" | "suid" | "noatime" | "strictatime" | "nodiratime" | "diratime" | "relatime"
+        | "nosymfollow" => {
             options.flags.push(word.to_owned());
         }
         _ => match word.split_once('=') {
@@ -282,9 +299,15 @@ impl std::str::FromStr for MountSpec {
 /// Tells why an option of `--mount` does not belong to a type.
 fn misplaced(kind: &str, key: &str) -> Option<&'static str> {
     match key {
-        "tmpfs-size" | "tmpfs-mode" | "tmpcopyup" | "notmpcopyup" | "size" if !matches!(kind, "tmpfs" | "ramfs") => Some("is an option of type=tmpfs"),
-        "volume-nocopy" | "volume-opt" | "volume-label" | "volume-subpath" | "copy" | "nocopy" if kind != "volume" => Some("is an option of type=volume"),
-        "bind-propagation" | "bind-nonrecursive" | "bind" | "rbind" | "relabel" | "z" | "Z" if !matches!(kind, "bind" | "glob" | "volume") => {
+        "tmpfs-size" | "tmpfs-mode" | "tmpcopyup" | "notmpcopyup" | "size" if !matches!(kind, "tmpfs" | "ramfs") => {
+            Some("is an option of type=tmpfs")
+        }
+        "volume-nocopy" | "volume-opt" | "volume-label" | "volume-subpath" | "copy" | "nocopy" if kind != "volume" => {
+            Some("is an option of type=volume")
+        }
+        "bind-propagation" | "bind-nonrecursive" | "bind" | "rbind" | "relabel" | "z" | "Z"
+            if !matches!(kind, "bind" | "glob" | "volume") =>
+        {
             Some("is an option of type=bind")
         }
         "subpath" | "image-subpath" if !matches!(kind, "image" | "volume") => Some("is an option of type=image and type=volume"),
@@ -314,7 +337,9 @@ pub fn parse_mount(text: &str) -> Result<MountSpec, crate::ParseError> {
             Some("false" | "0") => Ok(false),
             Some(other) => Err(invalid(what, text, format!("{key} is true or false, not {other:?}"))),
         };
-        let need = || value.filter(|value| !value.is_empty()).map(str::to_owned).ok_or_else(|| invalid(what, text, format!("{key} needs a value")));
+        let need = || {
+            value.filter(|value| !value.is_empty()).map(str::to_owned).ok_or_else(|| invalid(what, text, format!("{key} needs a value")))
+        };
         if let Some(why) = misplaced(&kind, key) {
             return Err(invalid(what, text, format!("{key} {why}")));
         }
@@ -375,7 +400,13 @@ pub fn parse_mount(text: &str) -> Result<MountSpec, crate::ParseError> {
         "devpts" => MountSource::Devpts,
         "ramfs" => MountSource::Ramfs,
         "glob" => MountSource::Glob(needed(source)?),
-        other => return Err(invalid(what, text, format!("type {other:?} is not known: it is bind, volume, tmpfs, image, devpts, ramfs or glob"))),
+        other => {
+            return Err(invalid(
+                what,
+                text,
+                format!("type {other:?} is not known: it is bind, volume, tmpfs, image, devpts, ramfs or glob"),
+            ));
+        }
     };
     Ok(MountSpec { source, target, options })
 }
@@ -385,10 +416,37 @@ impl std::str::FromStr for TmpfsSpec {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (target, options) = text.split_once(':').unwrap_or((text, ""));
         check_target("tmpfs", text, target)?;
-        let known = ["rprivate", "private", "rshared", "shared", "rslave", "slave", "tmpcopyup", "notmpcopyup", "ro", "rw", "noexec", "exec", "nodev", "dev", "nosuid", "suid", "noatime", "relatime", "strictatime", "sync", "async", "U", "noswap"];
+        let known = [
+            "rprivate",
+            "private",
+            "rshared",
+            "shared",
+            "rslave",
+            "slave",
+            "tmpcopyup",
+            "notmpcopyup",
+            "ro",
+            "rw",
+            "noexec",
+            "exec",
+            "nodev",
+            "dev",
+            "nosuid",
+            "suid",
+            "noatime",
+            "relatime",
+            "strictatime",
+            "sync",
+            "async",
+            "U",
+            "noswap",
+        ];
         for option in options.split(',').filter(|option| !option.is_empty()) {
             let fits = match option.split_once('=') {
-                Some(("size", size)) => size.strip_suffix('%').map_or_else(|| crate::quantity::parse_size("tmpfs size", size).is_ok(), |percent| crate::quantity::digits::<u32>(percent).is_some()),
+                Some(("size", size)) => size.strip_suffix('%').map_or_else(
+                    || crate::quantity::parse_size("tmpfs size", size).is_ok(),
+                    |percent| crate::quantity::digits::<u32>(percent).is_some(),
+                ),
                 Some(("mode", mode)) => crate::quantity::parse_mode("tmpfs mode", mode).is_ok(),
                 Some(("uid" | "gid" | "nr_inodes" | "nr_blocks", number)) => crate::quantity::parse_size("tmpfs option", number).is_ok(),
                 Some(("huge" | "mpol" | "context" | "rootcontext" | "fscontext" | "defcontext", value)) => !value.is_empty(),
@@ -438,7 +496,13 @@ impl std::str::FromStr for SecretRequest {
                 Some(("uid", uid)) => (secret.uid, is_file_option) = (number(uid)?, true),
                 Some(("gid", gid)) => (secret.gid, is_file_option) = (number(gid)?, true),
                 Some(("mode", mode)) => (secret.mode, is_file_option) = (crate::quantity::parse_mode(what, mode)?, true),
-                _ => return Err(invalid(what, text, format!("{field:?} is not known: options are type=mount|env, target=, uid=, gid=, mode="))),
+                _ => {
+                    return Err(invalid(
+                        what,
+                        text,
+                        format!("{field:?} is not known: options are type=mount|env, target=, uid=, gid=, mode="),
+                    ));
+                }
             }
         }
         if secret.as_env && is_file_option {
@@ -474,7 +538,15 @@ mod tests {
         assert_eq!((tmpfs.options.tmpfs_size, tmpfs.options.tmpfs_mode), (Some(1 << 20), Some(0o1770)));
         assert_eq!(parse_mount("type=bind,src=/a,target=/b,readonly").unwrap().options.read_only, Some(true));
         assert_eq!(parse_mount("type=image,source=alpine,target=/i").unwrap().source, MountSource::Image("alpine".into()));
-        for bad in ["", "type=bind,target=/b", "type=x,target=/b", "type=tmpfs", "type=tmpfs,target=b", "type=tmpfs,target=/b,foo=1", "type=bind,src=/a,dst=/b,ro=maybe"] {
+        for bad in [
+            "",
+            "type=bind,target=/b",
+            "type=x,target=/b",
+            "type=tmpfs",
+            "type=tmpfs,target=b",
+            "type=tmpfs,target=/b,foo=1",
+            "type=bind,src=/a,dst=/b,ro=maybe",
+        ] {
             assert!(parse_mount(bad).is_err(), "{bad}");
         }
     }

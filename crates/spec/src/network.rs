@@ -173,11 +173,13 @@ impl std::str::FromStr for PortSpec {
             Some((host, container)) => (Some(host).filter(|host| !host.is_empty()), container),
             None => (None, rest),
         };
-        let (container_port, count) = port_range(container).ok_or_else(|| invalid("the container port is a number from 1 to 65535, or a range"))?;
+        let (container_port, count) =
+            port_range(container).ok_or_else(|| invalid("the container port is a number from 1 to 65535, or a range"))?;
         let host_port = match host {
             None => None,
             Some(host) => {
-                let (first, host_count) = port_range(host).ok_or_else(|| invalid("the host port is a number from 1 to 65535, or a range"))?;
+                let (first, host_count) =
+                    port_range(host).ok_or_else(|| invalid("the host port is a number from 1 to 65535, or a range"))?;
                 if host_count != count {
                     return Err(invalid("the ranges of host and container ports have different lengths"));
                 }
@@ -192,7 +194,8 @@ impl std::str::FromStr for ExposedPort {
     type Err = crate::ParseError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-        let (port, count) = port_range(range).ok_or_else(|| crate::ParseError::new("exposed port", text, "it is a port or a range, with /protocol"))?;
+        let (port, count) =
+            port_range(range).ok_or_else(|| crate::ParseError::new("exposed port", text, "it is a port or a range, with /protocol"))?;
         Ok(Self { port, count, protocol: protocol.parse()? })
     }
 }
@@ -214,13 +217,19 @@ pub fn parse_mode(values: &[String]) -> Result<NetworkMode, crate::ParseError> {
         "slirp4netns" => NetworkMode::Slirp4netns(words()),
         "container" if !tail.is_empty() => NetworkMode::Container(tail.to_owned()),
         "ns" if tail.starts_with('/') => NetworkMode::Path(tail.to_owned()),
-        "container" | "ns" => return Err(crate::ParseError::new("network", first, "a container's name, or an absolute path, follows the colon")),
+        "container" | "ns" => {
+            return Err(crate::ParseError::new("network", first, "a container's name, or an absolute path, follows the colon"));
+        }
         _ => {
             let mut networks = Vec::new();
             for value in values {
                 let (name, options) = value.split_once(':').unwrap_or((value, ""));
                 if crate::Name::parse(name).is_err() {
-                    return Err(crate::ParseError::new("network", value, "it is none, host, pasta, slirp4netns, container:NAME, ns:PATH or the name of a network"));
+                    return Err(crate::ParseError::new(
+                        "network",
+                        value,
+                        "it is none, host, pasta, slirp4netns, container:NAME, ns:PATH or the name of a network",
+                    ));
                 }
                 let mut map: BTreeMap<String, Vec<String>> = BTreeMap::new();
                 for option in options.split(',').filter(|option| !option.is_empty()) {
@@ -243,12 +252,17 @@ pub fn check_add_host(text: &str) -> Result<(), crate::ParseError> {
     let invalid = |why: &str| crate::ParseError::new("host entry", text, why);
     let (names, address) = text.split_once(':').ok_or_else(|| invalid("it is written NAME:IP"))?;
     // A line feed here would write lines of its own into /etc/hosts.
-    let is_name = |name: &str| !name.is_empty() && name.len() <= 253 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.*".contains(&b));
+    let is_name =
+        |name: &str| !name.is_empty() && name.len() <= 253 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.*".contains(&b));
     if !names.split(';').all(is_name) {
         return Err(invalid("the host name is empty or has a letter that host names do not have"));
     }
     let address = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(address);
-    if address == "host-gateway" || address.parse::<IpAddr>().is_ok() { Ok(()) } else { Err(invalid("the address is an IP address or host-gateway")) }
+    if address == "host-gateway" || address.parse::<IpAddr>().is_ok() {
+        Ok(())
+    } else {
+        Err(invalid("the address is an IP address or host-gateway"))
+    }
 }
 
 #[cfg(test)]

@@ -82,10 +82,41 @@ pub struct HealthSpec {
 
 /// Signals by name (signal(7), Linux x86 and Arm).
 const SIGNALS: [(&str, i32); 35] = [
-    ("HUP", 1), ("INT", 2), ("QUIT", 3), ("ILL", 4), ("TRAP", 5), ("ABRT", 6), ("IOT", 6), ("BUS", 7), ("FPE", 8), ("KILL", 9), ("USR1", 10),
-    ("SEGV", 11), ("USR2", 12), ("PIPE", 13), ("ALRM", 14), ("TERM", 15), ("STKFLT", 16), ("CHLD", 17), ("CLD", 17), ("CONT", 18),
-    ("STOP", 19), ("TSTP", 20), ("TTIN", 21), ("TTOU", 22), ("URG", 23), ("XCPU", 24), ("XFSZ", 25), ("VTALRM", 26), ("PROF", 27),
-    ("WINCH", 28), ("IO", 29), ("POLL", 29), ("PWR", 30), ("SYS", 31), ("UNUSED", 31),
+    ("HUP", 1),
+    ("INT", 2),
+    ("QUIT", 3),
+    ("ILL", 4),
+    ("TRAP", 5),
+    ("ABRT", 6),
+    ("IOT", 6),
+    ("BUS", 7),
+    ("FPE", 8),
+    ("KILL", 9),
+    ("USR1", 10),
+    ("SEGV", 11),
+    ("USR2", 12),
+    ("PIPE", 13),
+    ("ALRM", 14),
+    ("TERM", 15),
+    ("STKFLT", 16),
+    ("CHLD", 17),
+    ("CLD", 17),
+    ("CONT", 18),
+    ("STOP", 19),
+    ("TSTP", 20),
+    ("TTIN", 21),
+    ("TTOU", 22),
+    ("URG", 23),
+    ("XCPU", 24),
+    ("XFSZ", 25),
+    ("VTALRM", 26),
+    ("PROF", 27),
+    ("WINCH", 28),
+    ("IO", 29),
+    ("POLL", 29),
+    ("PWR", 30),
+    ("SYS", 31),
+    ("UNUSED", 31),
 ];
 /// The first real-time signal that glibc leaves to programs, and the last.
 const RTMIN: i32 = 34;
@@ -105,9 +136,17 @@ impl std::str::FromStr for Signal {
             return Ok(Self(*number));
         }
         let number = if let Some(offset) = name.strip_prefix("RTMIN") {
-            if offset.is_empty() { Some(RTMIN) } else { offset.strip_prefix('+').and_then(crate::quantity::digits::<i32>).map(|n| RTMIN.saturating_add(n)) }
+            if offset.is_empty() {
+                Some(RTMIN)
+            } else {
+                offset.strip_prefix('+').and_then(crate::quantity::digits::<i32>).map(|n| RTMIN.saturating_add(n))
+            }
         } else if let Some(offset) = name.strip_prefix("RTMAX") {
-            if offset.is_empty() { Some(RTMAX) } else { offset.strip_prefix('-').and_then(crate::quantity::digits::<i32>).map(|n| RTMAX.saturating_sub(n)) }
+            if offset.is_empty() {
+                Some(RTMAX)
+            } else {
+                offset.strip_prefix('-').and_then(crate::quantity::digits::<i32>).map(|n| RTMAX.saturating_sub(n))
+            }
         } else {
             None
         };
@@ -121,7 +160,21 @@ impl std::str::FromStr for Ulimit {
     /// `NAME=SOFT[:HARD]`, or `host`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const NAMES: [&str; 16] = [
-            "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime", "sigpending",
+            "as",
+            "core",
+            "cpu",
+            "data",
+            "fsize",
+            "locks",
+            "memlock",
+            "msgqueue",
+            "nice",
+            "nofile",
+            "nproc",
+            "rss",
+            "rtprio",
+            "rttime",
+            "sigpending",
             "stack",
         ];
         let invalid = |why: &str| crate::ParseError::new("ulimit", text, why);
@@ -153,7 +206,8 @@ mod tests {
 
     #[test]
     fn signals_have_names_and_numbers() {
-        for (text, number) in [("TERM", 15), ("SIGTERM", 15), ("sigkill", 9), ("9", 9), ("RTMIN+3", 37), ("SIGRTMAX-1", 63), ("rtmin", 34)] {
+        for (text, number) in [("TERM", 15), ("SIGTERM", 15), ("sigkill", 9), ("9", 9), ("RTMIN+3", 37), ("SIGRTMAX-1", 63), ("rtmin", 34)]
+        {
             assert_eq!(text.parse::<Signal>().unwrap().0, number, "{text}");
         }
         for bad in ["", "0", "65", "-1", "FOO", "RTMIN+99", "RTMAX+1", "SIG"] {

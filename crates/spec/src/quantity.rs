@@ -88,7 +88,8 @@ pub fn parse_duration(what: &'static str, text: &str) -> Result<u64, ParseError>
 /// Parses a point in time, in nanoseconds since 1970: RFC 3339 and shorter forms of it, seconds since 1970, or a
 /// duration before now.
 pub fn parse_time(what: &'static str, text: &str, now: u128) -> Result<u128, ParseError> {
-    let invalid = || ParseError::new(what, text, "it is a time such as 2026-01-02T15:04:05Z, seconds since 1970, or a duration such as 10m");
+    let invalid =
+        || ParseError::new(what, text, "it is a time such as 2026-01-02T15:04:05Z, seconds since 1970, or a duration such as 10m");
     if let Some(nanos) = parse_unix(text) {
         return Ok(nanos);
     }
@@ -159,7 +160,17 @@ mod tests {
 
     #[test]
     fn sizes_have_units() {
-        for (text, bytes) in [("0", 0), ("10", 10), ("10b", 10), ("4k", 4096), ("4KB", 4096), ("4kib", 4096), ("2.5m", 2_621_440), ("1G", 1 << 30), ("1t", 1 << 40)] {
+        for (text, bytes) in [
+            ("0", 0),
+            ("10", 10),
+            ("10b", 10),
+            ("4k", 4096),
+            ("4KB", 4096),
+            ("4kib", 4096),
+            ("2.5m", 2_621_440),
+            ("1G", 1 << 30),
+            ("1t", 1 << 40),
+        ] {
             assert_eq!(parse_size("size", text).unwrap(), bytes, "{text}");
         }
         for bad in ["", "k", "-1", "1x", "1e30", "nan", "inf", "1..2", "99999999999p"] {
@@ -170,7 +181,9 @@ mod tests {
 
     #[test]
     fn durations_are_gos() {
-        for (text, nanos) in [("1h2m3.5s", 3_723_500_000_000u64), ("500ms", 500_000_000), ("10", 10_000_000_000), ("1m", 60_000_000_000), ("1us", 1000)] {
+        for (text, nanos) in
+            [("1h2m3.5s", 3_723_500_000_000u64), ("500ms", 500_000_000), ("10", 10_000_000_000), ("1m", 60_000_000_000), ("1us", 1000)]
+        {
             assert_eq!(parse_duration("time", text).unwrap(), nanos, "{text}");
         }
         for bad in ["", "h", "1x", "-5s", "1h2", "nan"] {

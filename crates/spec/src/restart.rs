@@ -30,9 +30,9 @@ impl std::str::FromStr for RestartPolicy {
             ("always", None) => Ok(Self::Always),
             ("unless-stopped", None) => Ok(Self::UnlessStopped),
             ("on-failure", None) => Ok(Self::OnFailure { max_retries: None }),
-            ("on-failure", Some(count)) => {
-                Ok(Self::OnFailure { max_retries: Some(crate::quantity::digits(count).ok_or_else(|| invalid("the number of retries is not a number"))?) })
-            }
+            ("on-failure", Some(count)) => Ok(Self::OnFailure {
+                max_retries: Some(crate::quantity::digits(count).ok_or_else(|| invalid("the number of retries is not a number"))?),
+            }),
             _ => Err(invalid("it is no, on-failure[:N], always or unless-stopped")),
         }
     }

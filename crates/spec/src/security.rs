@@ -54,10 +54,47 @@ pub enum SeccompChoice {
 
 /// All capabilities, without `CAP_`.
 const CAPABILITIES: [&str; 41] = [
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE",
-    "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT",
-    "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-    "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
 ];
 
 /// Normalises a capability: `net_admin`, `CAP_NET_ADMIN` and `NET_ADMIN` are the same; `ALL` is itself.
@@ -87,7 +124,8 @@ impl SecuritySpec {
             Some((key, value)) => (key, Some(value)),
             None => (option, None),
         };
-        let paths = |value: Option<&str>| value.unwrap_or_default().split(':').filter(|p| !p.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+        let paths =
+            |value: Option<&str>| value.unwrap_or_default().split(':').filter(|p| !p.is_empty()).map(str::to_owned).collect::<Vec<_>>();
         match (key, value) {
             ("no-new-privileges", None | Some("true")) => self.no_new_privileges = true,
             ("no-new-privileges", Some("false")) => self.no_new_privileges = false,
@@ -98,7 +136,11 @@ impl SecuritySpec {
                 self.seccomp = SeccompChoice::Profile { path: path.to_owned(), text };
             }
             ("apparmor", Some(profile)) if !profile.is_empty() => self.apparmor = Some(profile.to_owned()),
-            ("label", Some(label)) if label == "disable" || label == "nested" || label.split_once(':').is_some_and(|(k, _)| ["user", "role", "type", "level", "filetype"].contains(&k)) => {
+            ("label", Some(label))
+                if label == "disable"
+                    || label == "nested"
+                    || label.split_once(':').is_some_and(|(k, _)| ["user", "role", "type", "level", "filetype"].contains(&k)) =>
+            {
                 self.label.push(label.to_owned());
             }
             ("mask", Some(_)) => self.mask.extend(paths(value)),
@@ -126,7 +168,15 @@ mod tests {
     fn options_are_known_or_refused() {
         let mut spec = SecuritySpec::default();
         let none = |_: &str| Err("no".to_owned());
-        for good in ["no-new-privileges", "seccomp=unconfined", "label=disable", "label=type:x_t", "unmask=/a:/b", "proc-opts=hidepid=2", "apparmor=unconfined"] {
+        for good in [
+            "no-new-privileges",
+            "seccomp=unconfined",
+            "label=disable",
+            "label=type:x_t",
+            "unmask=/a:/b",
+            "proc-opts=hidepid=2",
+            "apparmor=unconfined",
+        ] {
             spec.apply(good, none).unwrap();
         }
         assert_eq!(spec.unmask, ["/a", "/b"]);

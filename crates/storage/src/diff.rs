@@ -30,9 +30,14 @@ impl Store {
     /// Lists what a container changed, sorted by path.
     pub fn root_diff(&self, container: &Path, layers: &[Digest]) -> Result<Vec<Change>, StoreError> {
         let open = |path: &Path| {
-            rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).map_err(|e| StoreError::io("opening", path, e))
+            rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+                .map_err(|e| StoreError::io("opening", path, e))
         };
-        let lower = layers.iter().rev().map(|layer| open(&self.layer_dir(layer).join("diff")).map(files::RootDir::new)).collect::<Result<Vec<_>, _>>()?;
+        let lower = layers
+            .iter()
+            .rev()
+            .map(|layer| open(&self.layer_dir(layer).join("diff")).map(files::RootDir::new))
+            .collect::<Result<Vec<_>, _>>()?;
         let upper_path = container.join("upper");
         if !upper_path.exists() {
             return Ok(Vec::new());
@@ -103,7 +108,8 @@ fn walk(dir: &OwnedFd, at: &[u8], lower: &[files::RootDir], changes: &mut Vec<Ch
         let kind = if exists_below(lower, &path) { ChangeKind::Changed } else { ChangeKind::Added };
         changes.push(Change { kind, path: shown });
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            let child = rustix::fs::openat(dir, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            let child =
+                rustix::fs::openat(dir, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
             walk(&child, &path, lower, changes)?;
         }
     }

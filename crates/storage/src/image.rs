@@ -60,7 +60,9 @@ impl Store {
         }
         let layers = config.rootfs.diff_ids;
         if layers.len() != manifest.layers.len() {
-            return Err(StoreError::Mismatch { what: format!("the manifest has {} layers, the configuration {}", manifest.layers.len(), layers.len()) });
+            return Err(StoreError::Mismatch {
+                what: format!("the manifest has {} layers, the configuration {}", manifest.layers.len(), layers.len()),
+            });
         }
         let mut size = new.config.len() as u64;
         for layer in &layers {
@@ -144,7 +146,8 @@ impl Store {
             if reference.is_short() && reference.digest().is_none() {
                 let wanted = reference.with_default_tag();
                 let fits = |name: &Reference| {
-                    name.tag() == wanted.tag() && (name.repository() == wanted.repository() || name.repository().ends_with(&format!("/{}", wanted.repository())))
+                    name.tag() == wanted.tag()
+                        && (name.repository() == wanted.repository() || name.repository().ends_with(&format!("/{}", wanted.repository())))
                 };
                 if let Some(image) = images.iter().find(|image| image.names.iter().any(fits)) {
                     return Ok(Some(image.clone()));
@@ -155,7 +158,8 @@ impl Store {
         if hex.len() < 2 || hex.len() > 64 || !hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
             return Ok(None);
         }
-        let mut fitting = images.into_iter().filter(|image| image.id.hex().starts_with(hex) || (hex.len() == 64 && image.digest.hex() == hex));
+        let mut fitting =
+            images.into_iter().filter(|image| image.id.hex().starts_with(hex) || (hex.len() == 64 && image.digest.hex() == hex));
         match (fitting.next(), fitting.next()) {
             (Some(_), Some(_)) => Err(StoreError::Ambiguous { typed: typed.to_owned() }),
             (found, _) => Ok(found),
@@ -235,7 +239,12 @@ impl Store {
     /// Names move between images under one lock; starts of containers never take it.
     fn names_lock(&self) -> Result<std::fs::File, StoreError> {
         let path = self.path().join("images/.lock");
-        let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(|e| StoreError::io("locking", &path, e))?;
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| StoreError::io("locking", &path, e))?;
         rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockExclusive)).map_err(|e| StoreError::io("locking", &path, e))?;
         Ok(file)
     }

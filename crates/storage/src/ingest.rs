@@ -113,7 +113,12 @@ impl Store {
 
     fn wait_turn(&self, diff_id: &Digest) -> Result<Turn, StoreError> {
         let path = self.path().join("staging").join(format!("layer-{}.lock", diff_id.hex()));
-        let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(|e| StoreError::io("locking", &path, e))?;
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| StoreError::io("locking", &path, e))?;
         rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockExclusive)).map_err(|e| StoreError::io("locking", &path, e))?;
         Ok(Turn { path, _file: file })
     }
@@ -170,7 +175,12 @@ fn unpack(dir: &std::path::Path, source: LayerSource<'_>) -> Result<LayerRecord,
     })
 }
 
-fn read_blob(mut reader: Box<dyn Read + Send + '_>, expected: Option<u64>, sender: SyncSender<io::Result<Vec<u8>>>, progress: &(dyn Fn(u64) + Sync)) -> io::Result<Blob> {
+fn read_blob(
+    mut reader: Box<dyn Read + Send + '_>,
+    expected: Option<u64>,
+    sender: SyncSender<io::Result<Vec<u8>>>,
+    progress: &(dyn Fn(u64) + Sync),
+) -> io::Result<Blob> {
     let mut hash = Sha256::new();
     let mut size = 0u64;
     let mut wanted = true;

@@ -3,9 +3,7 @@
 use crate::{Store, StoreError};
 use oci::Digest;
 use rustix::fs::{Mode, OFlags};
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
-};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -53,11 +51,15 @@ impl Store {
             _ => (0o755, 0, 0),
         };
         let outside = |ranges: Option<&Vec<(u32, u32, u32)>>, id: u32| match ranges {
-            Some(ranges) => ranges.iter().find(|(inside, _, count)| id >= *inside && id - inside < *count).map_or(id, |(inside, outside, _)| outside + (id - inside)),
+            Some(ranges) => ranges
+                .iter()
+                .find(|(inside, _, count)| id >= *inside && id - inside < *count)
+                .map_or(id, |(inside, outside, _)| outside + (id - inside)),
             None => id,
         };
         let (uid, gid) = (outside(shift.map(|s| &s.uid), uid), outside(shift.map(|s| &s.gid), gid));
-        rustix::fs::chown(&fresh, Some(rustix::fs::Uid::from_raw(uid)), Some(rustix::fs::Gid::from_raw(gid))).map_err(|e| StoreError::io("setting the owner of", &fresh, e))?;
+        rustix::fs::chown(&fresh, Some(rustix::fs::Uid::from_raw(uid)), Some(rustix::fs::Gid::from_raw(gid)))
+            .map_err(|e| StoreError::io("setting the owner of", &fresh, e))?;
         rustix::fs::chmod(&fresh, Mode::from_raw_mode(mode)).map_err(|e| StoreError::io("setting the mode of", &fresh, e))?;
         std::fs::rename(&fresh, &upper).map_err(|e| StoreError::io("making", &upper, e))
     }
@@ -82,7 +84,8 @@ impl Store {
             Some(dir) => Some((open_directory(&dir.join("upper"))?, open_directory(&dir.join("work"))?)),
             None => None,
         };
-        mount_overlay(&lower, changes.as_ref(), options).map_err(|e| StoreError::io("mounting an overlay for", container.unwrap_or(self.path()), e))
+        mount_overlay(&lower, changes.as_ref(), options)
+            .map_err(|e| StoreError::io("mounting an overlay for", container.unwrap_or(self.path()), e))
     }
 
     fn shifted_dir(&self, layer: &Digest, shift: &IdShift) -> Result<PathBuf, StoreError> {
@@ -91,7 +94,8 @@ impl Store {
 }
 
 fn open_directory(path: &Path) -> Result<OwnedFd, StoreError> {
-    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).map_err(|e| StoreError::io("opening", path, e))
+    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|e| StoreError::io("opening", path, e))
 }
 
 /// Directories are named by descriptor: a string given to fsconfig(2) ends at 256 bytes.

@@ -24,7 +24,9 @@ impl Store {
         let fresh = staged.path().join("diff");
         std::fs::create_dir(&fresh).map_err(|e| StoreError::io("making", &fresh, e))?;
         let source = self.layer_dir(layer).join("diff");
-        let open = |path: &PathBuf| rustix::fs::open(path, crate::ingest::DIRECTORY, Mode::empty()).map_err(|e| StoreError::io("opening", path, e));
+        let open = |path: &PathBuf| {
+            rustix::fs::open(path, crate::ingest::DIRECTORY, Mode::empty()).map_err(|e| StoreError::io("opening", path, e))
+        };
         let mut copy = Copy { shift, links: HashMap::new(), target_root: open(&fresh)? };
         copy.directory(&open(&source)?, &open(&fresh)?, b"").map_err(|e| StoreError::io("shifting the owners of", &source, e))?;
         match std::fs::rename(&fresh, &target) {
@@ -44,7 +46,8 @@ struct Copy<'a> {
 
 impl Copy<'_> {
     fn directory(&mut self, from: &OwnedFd, to: &OwnedFd, at: &[u8]) -> rustix::io::Result<()> {
-        let names: Vec<CString> = rustix::fs::Dir::read_from(from)?.map(|entry| entry.map(|entry| entry.file_name().to_owned())).collect::<Result<_, _>>()?;
+        let names: Vec<CString> =
+            rustix::fs::Dir::read_from(from)?.map(|entry| entry.map(|entry| entry.file_name().to_owned())).collect::<Result<_, _>>()?;
         for name in names.iter().filter(|name| !matches!(name.to_bytes(), b"." | b"..")) {
             let path = [at, if at.is_empty() { b"" } else { b"/" }, name.to_bytes()].concat();
             self.entry(from, to, name, path)?;
@@ -72,7 +75,8 @@ impl Copy<'_> {
             FileType::Directory => {
                 rustix::fs::mkdirat(to, name, Mode::RWXU)?;
                 let flags = crate::ingest::DIRECTORY | OFlags::NOFOLLOW;
-                let (source, target) = (rustix::fs::openat(from, name, flags, Mode::empty())?, rustix::fs::openat(to, name, flags, Mode::empty())?);
+                let (source, target) =
+                    (rustix::fs::openat(from, name, flags, Mode::empty())?, rustix::fs::openat(to, name, flags, Mode::empty())?);
                 return self.directory(&source, &target, &path);
             }
             FileType::RegularFile => {
@@ -98,7 +102,11 @@ impl Copy<'_> {
     /// An id of the image is an id inside; the file belongs to what it is outside.
     fn owner(&self, stat: &rustix::fs::Stat) -> rustix::io::Result<(Uid, Gid)> {
         let outside = |ranges: &[(u32, u32, u32)], id: u32| {
-            ranges.iter().find(|(inside, _, count)| id >= *inside && id - inside < *count).map(|(inside, outside, _)| outside + (id - inside)).ok_or(rustix::io::Errno::OVERFLOW)
+            ranges
+                .iter()
+                .find(|(inside, _, count)| id >= *inside && id - inside < *count)
+                .map(|(inside, outside, _)| outside + (id - inside))
+                .ok_or(rustix::io::Errno::OVERFLOW)
         };
         Ok((Uid::from_raw(outside(&self.shift.uid, stat.st_uid)?), Gid::from_raw(outside(&self.shift.gid, stat.st_gid)?)))
     }

@@ -24,7 +24,13 @@ impl Staged {
         let name = format!("work-{}-{}-{number}", std::process::id(), start_ticks());
         let dir = store.path().join("staging").join(&name);
         let lock_path = store.path().join("staging").join(format!("{name}.lock"));
-        let lock = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock_path).map_err(|e| StoreError::io("making", &lock_path, e))?;
+        let lock = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(|e| StoreError::io("making", &lock_path, e))?;
         flock(&lock, FlockOperation::LockExclusive).map_err(|e| StoreError::io("locking", &lock_path, e))?;
         std::fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|e| StoreError::io("making", &dir, e))?;
         Ok(Self { dir, lock_path, _lock: lock })

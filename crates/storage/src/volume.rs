@@ -60,8 +60,10 @@ impl Store {
     /// Reads all volumes, by name.
     pub fn volumes(&self) -> Result<Vec<VolumeRecord>, StoreError> {
         let entries = std::fs::read_dir(self.path().join("volumes")).into_iter().flatten().flatten();
-        let mut volumes: Vec<VolumeRecord> =
-            entries.filter_map(|entry| Name::parse(entry.file_name().to_str()?).ok()).filter_map(|name| self.volume(&name).ok().flatten()).collect();
+        let mut volumes: Vec<VolumeRecord> = entries
+            .filter_map(|entry| Name::parse(entry.file_name().to_str()?).ok())
+            .filter_map(|name| self.volume(&name).ok().flatten())
+            .collect();
         volumes.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(volumes)
     }
@@ -98,7 +100,8 @@ impl Store {
         let data = self.volume_data(name);
         let io = |e: rustix::io::Errno| StoreError::io("filling", &data, e);
         let to = rustix::fs::open(&data, crate::ingest::DIRECTORY, Mode::empty()).map_err(io)?;
-        let is_empty = rustix::fs::Dir::read_from(&to).map_err(io)?.flatten().all(|entry| matches!(entry.file_name().to_bytes(), b"." | b".."));
+        let is_empty =
+            rustix::fs::Dir::read_from(&to).map_err(io)?.flatten().all(|entry| matches!(entry.file_name().to_bytes(), b"." | b".."));
         if !is_empty {
             return Ok(());
         }
@@ -114,7 +117,8 @@ impl Store {
 
 /// Copies a directory into another: owners, modes, times, links as links.
 pub fn copy_tree(from: &OwnedFd, to: &OwnedFd) -> rustix::io::Result<()> {
-    let names: Vec<_> = rustix::fs::Dir::read_from(from)?.map(|entry| entry.map(|entry| entry.file_name().to_owned())).collect::<Result<_, _>>()?;
+    let names: Vec<_> =
+        rustix::fs::Dir::read_from(from)?.map(|entry| entry.map(|entry| entry.file_name().to_owned())).collect::<Result<_, _>>()?;
     for name in names.iter().filter(|name| !matches!(name.to_bytes(), b"." | b"..")) {
         let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let (uid, gid) = (Some(rustix::fs::Uid::from_raw(stat.st_uid)), Some(rustix::fs::Gid::from_raw(stat.st_gid)));
@@ -128,10 +132,21 @@ pub fn copy_tree(from: &OwnedFd, to: &OwnedFd) -> rustix::io::Result<()> {
                 continue;
             }
             FileType::RegularFile => {
-                let mut source = std::fs::File::from(rustix::fs::openat(from, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?);
-                let target = rustix::fs::openat(to, name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)?;
+                let mut source = std::fs::File::from(rustix::fs::openat(
+                    from,
+                    name,
+                    OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                    Mode::empty(),
+                )?);
+                let target = rustix::fs::openat(
+                    to,
+                    name,
+                    OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC,
+                    Mode::RUSR | Mode::WUSR,
+                )?;
                 let mut target = std::fs::File::from(target);
-                std::io::copy(&mut source, &mut target).map_err(|e| rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO))?;
+                std::io::copy(&mut source, &mut target)
+                    .map_err(|e| rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO))?;
                 rustix::fs::fchown(&target, uid, gid)?;
                 rustix::fs::fchmod(&target, mode)?;
             }

@@ -67,7 +67,9 @@ impl LayerWriter {
     pub(crate) fn write<E: From<WriteError>>(&mut self, entry: &Entry, content: impl FnOnce(&OwnedFd) -> Result<(), E>) -> Result<(), E> {
         let shown = || String::from_utf8_lossy(&entry.path).into_owned();
         let Some(parts) = clean_parts(&entry.path) else { return Err(WriteError::Path { path: shown() }.into()) };
-        let fail = |step: &'static str| move |e: Errno| WriteError::Io { path: String::from_utf8_lossy(&entry.path).into_owned(), step, source: e.into() };
+        let fail = |step: &'static str| {
+            move |e: Errno| WriteError::Io { path: String::from_utf8_lossy(&entry.path).into_owned(), step, source: e.into() }
+        };
         let Some((name, parents)) = parts.split_last() else {
             if entry.kind != EntryKind::Directory {
                 return Err(WriteError::Root.into());
@@ -183,7 +185,9 @@ impl LayerWriter {
     /// Owner, mode, attributes, in this order: changing the owner takes set-user-id bits and capabilities away.
     fn set_metadata(&self, fd: &OwnedFd, entry: &Entry) -> Result<(), WriteError> {
         let path = || String::from_utf8_lossy(&entry.path).into_owned();
-        let io = |step: &'static str| move |e: Errno| WriteError::Io { path: String::from_utf8_lossy(&entry.path).into_owned(), step, source: e.into() };
+        let io = |step: &'static str| {
+            move |e: Errno| WriteError::Io { path: String::from_utf8_lossy(&entry.path).into_owned(), step, source: e.into() }
+        };
         let (uid, gid) = self.owner(entry)?;
         rustix::fs::fchown(fd, Some(uid), Some(gid)).map_err(|e| match e {
             Errno::INVAL => WriteError::Ids { path: path(), uid: entry.uid, gid: entry.gid },
@@ -229,8 +233,11 @@ impl LayerWriter {
             Errno::INVAL => WriteError::Ids { path: path(), uid: entry.uid, gid: entry.gid },
             other => WriteError::Io { path: path(), step: "setting its owner", source: other.into() },
         })?;
-        rustix::fs::utimensat(parent, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|e| WriteError::Io { path: path(), step: "setting its time", source: e.into() })
+        rustix::fs::utimensat(parent, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW).map_err(|e| WriteError::Io {
+            path: path(),
+            step: "setting its time",
+            source: e.into(),
+        })
     }
 
     fn hard_link(&self, parent: &OwnedFd, name: &CString, entry: &Entry) -> Result<(), WriteError> {

@@ -6,7 +6,9 @@ use sha2::Digest as _;
 use std::path::{Path, PathBuf};
 
 fn layouts() -> Vec<PathBuf> {
-    let dir = std::env::var_os("TEST_IMAGES").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/test-images")));
+    let dir = std::env::var_os("TEST_IMAGES")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/test-images")));
     let entries = dir.and_then(|dir| std::fs::read_dir(dir).ok());
     entries.into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.join("index.json").exists()).collect()
 }
@@ -36,7 +38,13 @@ fn layers_of_real_images_are_rebuilt_bit_for_bit() {
         let manifest: Manifest = serde_json::from_slice(&manifest_bytes).unwrap();
         for layer in &manifest.layers {
             let file = std::fs::File::open(blob(&layout, &layer.digest)).unwrap();
-            let source = storage::LayerSource { reader: Box::new(file), blob: Some(&layer.digest), blob_size: Some(layer.size), diff_id: None, progress: &|_| {} };
+            let source = storage::LayerSource {
+                reader: Box::new(file),
+                blob: Some(&layer.digest),
+                blob_size: Some(layer.size),
+                diff_id: None,
+                progress: &|_| {},
+            };
             let record = store.ingest_layer(source).unwrap();
             let mut out = Vec::new();
             store.layer_tar(&record.diff_id, &mut out).unwrap();
@@ -44,7 +52,9 @@ fn layers_of_real_images_are_rebuilt_bit_for_bit() {
         }
         let config = std::fs::read(blob(&layout, &manifest.config.digest)).unwrap();
         let name = oci::Reference::parse("localhost/test:latest").unwrap();
-        let image = store.add_image(storage::NewImage { manifest: &manifest_bytes, config: &config, name: Some(name), repo_digest: None, now: 1 }).unwrap();
+        let image = store
+            .add_image(storage::NewImage { manifest: &manifest_bytes, config: &config, name: Some(name), repo_digest: None, now: 1 })
+            .unwrap();
         assert_eq!(store.find_image("test").unwrap().unwrap().id, image.id);
     }
     files::remove_tree(&dir).unwrap();

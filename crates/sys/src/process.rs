@@ -107,7 +107,12 @@ pub fn duplicate_inherited(number: i32) -> io::Result<std::os::fd::OwnedFd> {
 
 /// Closes every descriptor above 2 that is not close-on-exec: none of ours, but what our caller left open.
 pub fn close_inherited() {
-    let numbers: Vec<i32> = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let numbers: Vec<i32> = std::fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
     for number in numbers.into_iter().filter(|number| *number > 2) {
         // SAFETY: every OwnedFd of ours is close-on-exec, so a descriptor that is not has no owner in this program.
         unsafe {

@@ -90,7 +90,8 @@ impl Place {
     /// Runs a command with input.
     pub fn run_with(&self, args: &[&str], input: &[u8]) -> Outcome {
         use std::io::Write;
-        let mut child = self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut child =
+            self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let mut stdin = child.stdin.take().expect("it was asked for");
         let input = input.to_vec();
         let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
@@ -110,13 +111,18 @@ impl Place {
 
     /// Runs a shell line in a new container without a network.
     pub fn shell(&self, flags: &[&str], line: &str) -> Outcome {
-        let args: Vec<&str> = ["run", "--rm", "--network", "none"].into_iter().chain(flags.iter().copied()).chain(["box", "sh", "-c", line]).collect();
+        let args: Vec<&str> =
+            ["run", "--rm", "--network", "none"].into_iter().chain(flags.iter().copied()).chain(["box", "sh", "-c", line]).collect();
         self.run(&args)
     }
 
     /// Runs the program's own probe in a new container and returns its facts.
     pub fn probe(&self, flags: &[&str]) -> serde_json::Value {
-        let args: Vec<&str> = ["run", "--rm", "--network", "none"].into_iter().chain(flags.iter().copied()).chain(["coracle/hello", "/hello", "--json"]).collect();
+        let args: Vec<&str> = ["run", "--rm", "--network", "none"]
+            .into_iter()
+            .chain(flags.iter().copied())
+            .chain(["coracle/hello", "/hello", "--json"])
+            .collect();
         serde_json::from_str(&self.run(&args).ok()).expect("the probe prints JSON")
     }
 
@@ -149,13 +155,25 @@ impl Place {
         tar.append(&entry("tmp/", EntryKind::Directory, 0o1777, 0, ""), std::io::empty()).expect("memory");
         let busybox = std::fs::read("/bin/busybox").or_else(|_| std::fs::read("/usr/bin/busybox")).expect("busybox-static is installed");
         tar.append(&entry("bin/busybox", EntryKind::File, 0o755, busybox.len() as u64, ""), &busybox[..]).expect("memory");
-        for name in ["sh", "ls", "cat", "id", "echo", "touch", "sleep", "true", "false", "grep", "stat", "tty", "mount", "ps", "kill", "rm", "mkdir", "ln", "chmod", "printf", "seq", "head", "wc", "env", "pwd", "hostname", "dd", "nc", "httpd", "readlink"] {
+        for name in [
+            "sh", "ls", "cat", "id", "echo", "touch", "sleep", "true", "false", "grep", "stat", "tty", "mount", "ps", "kill", "rm",
+            "mkdir", "ln", "chmod", "printf", "seq", "head", "wc", "env", "pwd", "hostname", "dd", "nc", "httpd", "readlink",
+        ] {
             tar.append(&entry(&format!("bin/{name}"), EntryKind::Symlink, 0o777, 0, "busybox"), std::io::empty()).expect("memory");
         }
-        for (name, text) in [("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nweb:x:101:102:web:/srv:/bin/sh\n"), ("etc/group", "root:x:0:\nweb:x:102:\nextra:x:33:web\n"), ("data/seed", "from the image\n")] {
+        for (name, text) in [
+            ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nweb:x:101:102:web:/srv:/bin/sh\n"),
+            ("etc/group", "root:x:0:\nweb:x:102:\nextra:x:33:web\n"),
+            ("data/seed", "from the image\n"),
+        ] {
             tar.append(&entry(name, EntryKind::File, 0o644, text.len() as u64, ""), text.as_bytes()).expect("memory");
         }
-        write_layout(&dir, "localhost/box:latest", &[tar.finish().expect("memory")], json!({"Env": ["PATH=/bin", "FROM_IMAGE=yes"], "Cmd": ["sh"]}));
+        write_layout(
+            &dir,
+            "localhost/box:latest",
+            &[tar.finish().expect("memory")],
+            json!({"Env": ["PATH=/bin", "FROM_IMAGE=yes"], "Cmd": ["sh"]}),
+        );
         dir
     }
 }
@@ -177,7 +195,10 @@ pub fn write_layout(dir: &Path, name: &str, layers: &[Vec<u8>], config: serde_js
     let layers: Vec<_> = layers.iter().map(|layer| blob(layer)).collect();
     let config = json!({"architecture": architecture(), "os": "linux", "created": "2026-01-01T00:00:00Z", "config": config, "rootfs": {"type": "layers", "diff_ids": layers.iter().map(|(digest, _)| digest.to_string()).collect::<Vec<_>>()}});
     let (config_digest, config_size) = blob(config.to_string().as_bytes());
-    let layers: Vec<_> = layers.iter().map(|(digest, size)| json!({"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest, "size": size})).collect();
+    let layers: Vec<_> = layers
+        .iter()
+        .map(|(digest, size)| json!({"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest, "size": size}))
+        .collect();
     let manifest = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config_digest, "size": config_size}, "layers": layers});
     let (digest, size) = blob(manifest.to_string().as_bytes());
     let index = json!({"schemaVersion": 2, "manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": size, "annotations": {"org.opencontainers.image.ref.name": name}}]});

@@ -63,7 +63,8 @@ pub(crate) fn top_level() -> impl Iterator<Item = &'static str> {
 
 /// Commands of the top level with their lines, sorted.
 pub(crate) fn overview() -> Vec<(&'static str, &'static str)> {
-    let mut lines: Vec<_> = all().flat_map(|command| command.paths.iter().map(|path| (*path, command.about))).filter(|(path, _)| !path.contains(' ')).collect();
+    let mut lines: Vec<_> =
+        all().flat_map(|command| command.paths.iter().map(|path| (*path, command.about))).filter(|(path, _)| !path.contains(' ')).collect();
     lines.extend(GROUPS.iter().map(|group| (*group, "Commands on one kind of object")));
     lines.sort_unstable();
     lines
@@ -71,8 +72,10 @@ pub(crate) fn overview() -> Vec<(&'static str, &'static str)> {
 
 /// Commands of a group with their lines, sorted.
 pub(crate) fn group_overview(group: &str) -> Vec<(&'static str, &'static str)> {
-    let mut lines: Vec<_> =
-        all().flat_map(|command| command.paths.iter().map(|path| (*path, command.about))).filter_map(|(path, about)| Some((path.strip_prefix(group)?.strip_prefix(' ')?, about))).collect();
+    let mut lines: Vec<_> = all()
+        .flat_map(|command| command.paths.iter().map(|path| (*path, command.about)))
+        .filter_map(|(path, about)| Some((path.strip_prefix(group)?.strip_prefix(' ')?, about)))
+        .collect();
     lines.sort_unstable();
     lines
 }

@@ -69,5 +69,7 @@ pub(super) fn apply(parsed: &Parsed, spec: &mut ContainerSpec) -> Result<(), Fai
 
 /// The monitor lives in another directory.
 fn absolute(path: &str) -> Result<String, Failure> {
-    std::path::absolute(path).map(|path| path.to_string_lossy().into_owned()).map_err(|e| Failure::usage(format!("resolving {path:?}: {e}")))
+    std::path::absolute(path)
+        .map(|path| path.to_string_lossy().into_owned())
+        .map_err(|e| Failure::usage(format!("resolving {path:?}: {e}")))
 }

@@ -95,7 +95,9 @@ pub(crate) use process::env_entries;
 
 /// `key=value` entries as a map; a key alone has an empty value.
 pub(crate) fn pairs(values: &[String]) -> impl Iterator<Item = (String, String)> + '_ {
-    values.iter().map(|entry| entry.split_once('=').map_or((entry.clone(), String::new()), |(key, value)| (key.to_owned(), value.to_owned())))
+    values
+        .iter()
+        .map(|entry| entry.split_once('=').map_or((entry.clone(), String::new()), |(key, value)| (key.to_owned(), value.to_owned())))
 }
 
 /// Reads a file of lines, as `--label-file` and `--env-file` name it.

@@ -52,18 +52,26 @@ fn absolute(path: &str) -> Result<String, Failure> {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("{}{rest}", std::env::var("HOME").unwrap_or_default()),
         _ => path.to_owned(),
     };
-    std::path::absolute(&expanded).map(|path| path.to_string_lossy().into_owned()).map_err(|e| Failure::usage(format!("resolving {path:?}: {e}")))
+    std::path::absolute(&expanded)
+        .map(|path| path.to_string_lossy().into_owned())
+        .map_err(|e| Failure::usage(format!("resolving {path:?}: {e}")))
 }
 
 /// `*` in the last part of a path stands for all that fits.
 fn expand_glob(pattern: &str, mount: &MountSpec) -> Result<Vec<MountSpec>, Failure> {
     let (dir, name) = pattern.rsplit_once('/').unwrap_or((".", pattern));
     let (before, after) = name.split_once('*').unwrap_or((name, ""));
-    let entries = std::fs::read_dir(if dir.is_empty() { "/" } else { dir }).map_err(|e| Failure::usage(format!("expanding {pattern:?}: {e}")))?;
+    let entries =
+        std::fs::read_dir(if dir.is_empty() { "/" } else { dir }).map_err(|e| Failure::usage(format!("expanding {pattern:?}: {e}")))?;
     let mut found: Vec<String> = entries
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|file| file.len() >= before.len() + after.len() && file.starts_with(before) && file.ends_with(after) && (name.contains('*') || file == name))
+        .filter(|file| {
+            file.len() >= before.len() + after.len()
+                && file.starts_with(before)
+                && file.ends_with(after)
+                && (name.contains('*') || file == name)
+        })
         .collect();
     found.sort();
     if found.is_empty() {

@@ -43,7 +43,12 @@ pub(super) fn apply(parsed: &Parsed, spec: &mut ContainerSpec) -> Result<(), Fai
     }
     network.no_hostname = parsed.on("no-hostname");
     network.hosts_file = parsed.value("hosts-file").map(str::to_owned);
-    let address = |flag: &'static str| parsed.value(flag).map(|text| text.parse().map_err(|_| Failure::usage(format!("invalid --{flag} {text:?}: it is no IP address")))).transpose();
+    let address = |flag: &'static str| {
+        parsed
+            .value(flag)
+            .map(|text| text.parse().map_err(|_| Failure::usage(format!("invalid --{flag} {text:?}: it is no IP address"))))
+            .transpose()
+    };
     network.ip = address("ip")?;
     network.ip6 = address("ip6")?;
     network.mac_address = parsed.value("mac-address").map(str::to_owned);

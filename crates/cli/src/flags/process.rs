@@ -39,7 +39,8 @@ pub(super) fn apply(parsed: &Parsed, spec: &mut ContainerSpec) -> Result<(), Fai
     process.unset_env_all = parsed.on("unsetenv-all");
     process.http_proxy = parsed.given("http-proxy");
     if parsed.on("env-host") {
-        process.host_env = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect();
+        process.host_env =
+            std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect();
     }
     process.workdir = parsed.value("workdir").map(str::to_owned);
     process.user = parsed.value("user").map(str::to_owned);
@@ -51,16 +52,28 @@ pub(super) fn apply(parsed: &Parsed, spec: &mut ContainerSpec) -> Result<(), Fai
     process.interactive = parsed.on("interactive");
     process.umask = parsed
         .value("umask")
-        .map(|text| u32::from_str_radix(text, 8).ok().filter(|mask| *mask <= 0o777).ok_or_else(|| Failure::usage(format!("invalid umask {text:?}: it is up to four octal digits"))))
+        .map(|text| {
+            u32::from_str_radix(text, 8)
+                .ok()
+                .filter(|mask| *mask <= 0o777)
+                .ok_or_else(|| Failure::usage(format!("invalid umask {text:?}: it is up to four octal digits")))
+        })
         .transpose()?;
     process.timezone = parsed.value("tz").map(str::to_owned);
     if let Some(zone) = &process.timezone {
         check_zone(zone)?;
     }
     process.ulimits = parsed.all_parsed("ulimit")?;
-    process.oom_score_adj = parsed.number::<i32>("oom-score-adj")?.map(|score| if (-1000..=1000).contains(&score) { Ok(score) } else { Err(Failure::usage("--oom-score-adj is from -1000 to 1000")) }).transpose()?;
+    process.oom_score_adj = parsed
+        .number::<i32>("oom-score-adj")?
+        .map(|score| if (-1000..=1000).contains(&score) { Ok(score) } else { Err(Failure::usage("--oom-score-adj is from -1000 to 1000")) })
+        .transpose()?;
     process.preserve_fds = parsed.number("preserve-fds")?.unwrap_or(0);
-    process.preserve_fd = parsed.all("preserve-fd").iter().map(|fd| fd.parse().map_err(|_| Failure::usage(format!("invalid descriptor {fd:?}")))).collect::<Result<_, _>>()?;
+    process.preserve_fd = parsed
+        .all("preserve-fd")
+        .iter()
+        .map(|fd| fd.parse().map_err(|_| Failure::usage(format!("invalid descriptor {fd:?}"))))
+        .collect::<Result<_, _>>()?;
     spec.passwd = parsed.given("passwd");
     spec.passwd_entry = parsed.value("passwd-entry").map(str::to_owned);
     spec.personality = parsed.value("personality").map(str::to_owned);

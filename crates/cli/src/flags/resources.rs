@@ -32,7 +32,10 @@ pub(super) fn apply(resources: &mut Resources, parsed: &Parsed) -> Result<(), Fa
         }
     }
     put(&mut resources.memory, parsed.value("memory").map(|text| parse_size("memory limit", text).map(|size| size as i64)).transpose()?);
-    put(&mut resources.memory_reservation, parsed.value("memory-reservation").map(|text| parse_limit("memory reservation", text)).transpose()?);
+    put(
+        &mut resources.memory_reservation,
+        parsed.value("memory-reservation").map(|text| parse_limit("memory reservation", text)).transpose()?,
+    );
     put(&mut resources.memory_swap, parsed.value("memory-swap").map(|text| parse_limit("swap limit", text)).transpose()?);
     if let (Some(memory), Some(swap)) = (resources.memory, resources.memory_swap)
         && swap >= 0

@@ -26,7 +26,8 @@ pub(super) fn apply(parsed: &Parsed, spec: &mut ContainerSpec) -> Result<(), Fai
     security.read_only = parsed.on("read-only");
     security.read_only_tmpfs = parsed.given("read-only-tmpfs");
     for entry in parsed.all("sysctl") {
-        let (key, value) = entry.split_once('=').ok_or_else(|| Failure::usage(format!("invalid sysctl value: {entry:?}: it is written NAME=VALUE")))?;
+        let (key, value) =
+            entry.split_once('=').ok_or_else(|| Failure::usage(format!("invalid sysctl value: {entry:?}: it is written NAME=VALUE")))?;
         spec.sysctls.insert(key.to_owned(), value.to_owned());
     }
     Ok(())

@@ -191,7 +191,8 @@ impl Stage {
         let dir = engine.paths.graph_root.join("staging").join(id.as_str());
         crate::paths::make_private(&dir)?;
         let doing = |e: std::io::Error| Error::io(format!("making container {:?}", id.short()), e);
-        let lock = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(dir.join("lock")).map_err(doing)?;
+        let lock =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(dir.join("lock")).map_err(doing)?;
         flock(&lock, FlockOperation::LockExclusive).map_err(|e| doing(e.into()))?;
         Ok(Self { dir, _lock: lock, published: false.into() })
     }

@@ -147,10 +147,11 @@ fn stdio(options: &ExecOptions) -> Result<runtime::Stdio> {
         return Ok(runtime::Stdio::Terminal);
     }
     let doing = |e: rustix::io::Errno| Error::io("handing our descriptors on", e);
-    let null = || {
-        rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty()).map_err(doing)
+    let null =
+        || rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty()).map_err(doing);
+    let duplicate = |fd: std::os::fd::BorrowedFd<'_>| {
+        rustix::io::fcntl_dupfd_cloexec(fd, 3).or_else(|_| null().map_err(|_| rustix::io::Errno::BADF)).map_err(doing)
     };
-    let duplicate = |fd: std::os::fd::BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).or_else(|_| null().map_err(|_| rustix::io::Errno::BADF)).map_err(doing);
     Ok(runtime::Stdio::Fds {
         stdin: if options.interactive { duplicate(rustix::stdio::stdin())? } else { null()? },
         stdout: if options.detach { null()? } else { duplicate(rustix::stdio::stdout())? },

@@ -8,8 +8,7 @@ use spec::{ContainerId, Name};
 
 /// Reads the record of one container.
 pub fn load(engine: &Engine, id: &ContainerId) -> Result<ContainerRecord> {
-    let record: ContainerRecord =
-        json::load(&engine.paths.container(id).join("config.json"))?.ok_or_else(|| no_such(id.as_str()))?;
+    let record: ContainerRecord = json::load(&engine.paths.container(id).join("config.json"))?.ok_or_else(|| no_such(id.as_str()))?;
     if record.version > RECORD_VERSION {
         return Err(Error::new(
             ErrorKind::Unsupported,
@@ -63,9 +62,7 @@ pub fn id_of_name(engine: &Engine, name: &Name) -> Result<Option<ContainerId>> {
 pub fn ids(engine: &Engine) -> Result<Vec<ContainerId>> {
     let dir = engine.paths.graph_root.join("containers");
     let entries = std::fs::read_dir(&dir).map_err(|e| Error::io(format!("listing {:?}", dir.display()), e))?;
-    Ok(entries
-        .filter_map(|entry| ContainerId::parse(entry.ok()?.file_name().to_str()?).ok())
-        .collect())
+    Ok(entries.filter_map(|entry| ContainerId::parse(entry.ok()?.file_name().to_str()?).ok()).collect())
 }
 
 /// Reads all containers, the newest last. One that is being made or removed at the moment is left out.

@@ -80,7 +80,8 @@ fn detach(passthrough: bool) -> Result<()> {
     let doing = |e: rustix::io::Errno| Error::io("leaving the caller's session", e);
     if !passthrough {
         rustix::process::setsid().map_err(doing)?;
-        let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty()).map_err(doing)?;
+        let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())
+            .map_err(doing)?;
         rustix::stdio::dup2_stdin(&null).map_err(doing)?;
         rustix::stdio::dup2_stdout(&null).map_err(doing)?;
         rustix::stdio::dup2_stderr(&null).map_err(doing)?;
@@ -211,7 +212,11 @@ fn make_stdio(record: &ContainerRecord, passthrough: bool) -> Result<(runtime::S
         let (reader, writer) = pipe()?;
         (reader, Some(writer))
     } else {
-        (rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty()).map_err(doing)?, None)
+        (
+            rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())
+                .map_err(doing)?,
+            None,
+        )
     };
     let (stdout_end, stdout) = pipe()?;
     let (stderr_end, stderr) = pipe()?;

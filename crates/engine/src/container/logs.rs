@@ -7,8 +7,8 @@ use crate::open::Engine;
 use monitor::logs::{LogFormat, LogSource, ReadOptions, Record};
 use spec::log::LogDriver;
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::SystemTime;
 
 /// What of a log is wanted.
@@ -35,13 +35,17 @@ pub fn read(engine: &Engine, record: &ContainerRecord, wish: &LogsWish, mut sink
         other => {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("this container is using the {:?} log driver, cannot read logs: this container is not logging output", other.as_str()),
+                format!(
+                    "this container is using the {:?} log driver, cannot read logs: this container is not logging output",
+                    other.as_str()
+                ),
             ));
         }
     };
     let monitor = if wish.follow { monitor_of(engine, record)? } else { None };
     let options = ReadOptions { tail: wish.tail, since: wish.since, until: wish.until, follow: monitor.as_ref().map(AsFd::as_fd) };
-    monitor::logs::read(source, options, &mut sink).map_err(|e| Error::because(ErrorKind::Unavailable, format!("reading the log of container {:?}", record.name.as_str()), e))
+    monitor::logs::read(source, options, &mut sink)
+        .map_err(|e| Error::because(ErrorKind::Unavailable, format!("reading the log of container {:?}", record.name.as_str()), e))
 }
 
 /// The monitor of a container that runs; its end is the end of the log.

@@ -1,6 +1,7 @@
 //! The verbs on containers, one file each.
 
 pub mod create;
+pub mod diff;
 pub mod exec;
 pub mod find;
 pub mod inspect;

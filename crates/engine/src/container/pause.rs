@@ -41,7 +41,10 @@ fn set(record: &ContainerRecord, run: &RunState, frozen: bool) -> Result<()> {
     let Some(cgroup) = &run.cgroup else {
         return Err(Error::new(
             ErrorKind::Unsupported,
-            format!("freezing container {:?}: it has no cgroup of its own, because no cgroup v2 tree is delegated to us", record.name.as_str()),
+            format!(
+                "freezing container {:?}: it has no cgroup of its own, because no cgroup v2 tree is delegated to us",
+                record.name.as_str()
+            ),
         ));
     };
     std::fs::write(format!("{cgroup}/cgroup.freeze"), if frozen { "1" } else { "0" })

@@ -4,10 +4,10 @@ use spec::Name;
 
 const ADJECTIVES: [&str; 64] = [
     "able", "amber", "ample", "apt", "bold", "brave", "bright", "brisk", "calm", "candid", "clear", "clever", "cosy", "crisp", "daring",
-    "deft", "eager", "early", "easy", "fair", "fine", "firm", "fleet", "fond", "frank", "free", "fresh", "gentle", "glad", "golden", "good",
-    "grand", "happy", "hardy", "honest", "jolly", "keen", "kind", "light", "lively", "loyal", "lucky", "mellow", "merry", "mild", "neat",
-    "nimble", "noble", "plain", "proud", "quick", "quiet", "ready", "rosy", "sharp", "smart", "snug", "steady", "still", "stout", "sunny",
-    "swift", "warm", "wise",
+    "deft", "eager", "early", "easy", "fair", "fine", "firm", "fleet", "fond", "frank", "free", "fresh", "gentle", "glad", "golden",
+    "good", "grand", "happy", "hardy", "honest", "jolly", "keen", "kind", "light", "lively", "loyal", "lucky", "mellow", "merry", "mild",
+    "neat", "nimble", "noble", "plain", "proud", "quick", "quiet", "ready", "rosy", "sharp", "smart", "snug", "steady", "still", "stout",
+    "sunny", "swift", "warm", "wise",
 ];
 
 const NOUNS: [&str; 64] = [

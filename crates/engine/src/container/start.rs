@@ -94,17 +94,21 @@ fn start_locked(engine: &Engine, record: ContainerRecord, options: StartOptions,
         Forked::Child => {
             // The lock is the command's; a monitor that held on to it would wait for itself.
             drop((report_reader, session, verb));
-            let code = launch::monitor_main(engine, record, launch::Inherited {
-                entry: match (gate, host) {
-                    (Some(gate), _) => launch::Entry::Mapped(gate),
-                    (None, Some(pid)) => launch::Entry::Joined(pid),
-                    (None, None) => launch::Entry::Root,
+            let code = launch::monitor_main(
+                engine,
+                record,
+                launch::Inherited {
+                    entry: match (gate, host) {
+                        (Some(gate), _) => launch::Entry::Mapped(gate),
+                        (None, Some(pid)) => launch::Entry::Joined(pid),
+                        (None, None) => launch::Entry::Root,
+                    },
+                    report: report_writer,
+                    first_client,
+                    alive,
+                    preserve_fds: options.preserve_fds,
                 },
-                report: report_writer,
-                first_client,
-                alive,
-                preserve_fds: options.preserve_fds,
-            });
+            );
             sys::clone::exit_now(code)
         }
         Forked::Parent(child) => {

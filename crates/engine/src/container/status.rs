@@ -27,7 +27,13 @@ pub fn look(engine: &Engine, id: &ContainerId) -> Result<Look> {
         let exit = json::load(&engine.paths.container(id).join("exit.json"))?;
         let status = if run.init_pid == 0 {
             // Being started (its first process is not made yet), or waiting to be started again.
-            if run.waiting { Status::Exited } else if exit.is_some() { Status::Exited } else { Status::Created }
+            if run.waiting {
+                Status::Exited
+            } else if exit.is_some() {
+                Status::Exited
+            } else {
+                Status::Created
+            }
         } else if is_paused(&run) {
             Status::Paused
         } else if dir.join("stopping").exists() {

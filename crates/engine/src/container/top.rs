@@ -14,12 +14,37 @@ pub const DEFAULT_DESCRIPTORS: [&str; 8] = ["user", "pid", "ppid", "pcpu", "etim
 
 /// All descriptors and their headers.
 pub const DESCRIPTORS: [(&str, &str); 31] = [
-    ("args", "COMMAND"), ("capamb", "AMBIENT CAPS"), ("capbnd", "BOUNDING CAPS"), ("capeff", "EFFECTIVE CAPS"),
-    ("capinh", "INHERITED CAPS"), ("capprm", "PERMITTED CAPS"), ("comm", "COMMAND"), ("etime", "ELAPSED"), ("group", "GROUP"),
-    ("groups", "GROUPS"), ("hgroup", "HGROUP"), ("hgroups", "HGROUPS"), ("hpid", "HPID"), ("huser", "HUSER"), ("label", "LABEL"),
-    ("nice", "NI"), ("pcpu", "%CPU"), ("pgid", "PGID"), ("pid", "PID"), ("ppid", "PPID"), ("rgroup", "RGROUP"), ("rss", "RSS"),
-    ("ruser", "RUSER"), ("seccomp", "SECCOMP"), ("state", "STATE"), ("stime", "STIME"), ("time", "TIME"), ("tty", "TTY"),
-    ("user", "USER"), ("vsz", "VSZ"), ("hppid", "HPPID"),
+    ("args", "COMMAND"),
+    ("capamb", "AMBIENT CAPS"),
+    ("capbnd", "BOUNDING CAPS"),
+    ("capeff", "EFFECTIVE CAPS"),
+    ("capinh", "INHERITED CAPS"),
+    ("capprm", "PERMITTED CAPS"),
+    ("comm", "COMMAND"),
+    ("etime", "ELAPSED"),
+    ("group", "GROUP"),
+    ("groups", "GROUPS"),
+    ("hgroup", "HGROUP"),
+    ("hgroups", "HGROUPS"),
+    ("hpid", "HPID"),
+    ("huser", "HUSER"),
+    ("label", "LABEL"),
+    ("nice", "NI"),
+    ("pcpu", "%CPU"),
+    ("pgid", "PGID"),
+    ("pid", "PID"),
+    ("ppid", "PPID"),
+    ("rgroup", "RGROUP"),
+    ("rss", "RSS"),
+    ("ruser", "RUSER"),
+    ("seccomp", "SECCOMP"),
+    ("state", "STATE"),
+    ("stime", "STIME"),
+    ("time", "TIME"),
+    ("tty", "TTY"),
+    ("user", "USER"),
+    ("vsz", "VSZ"),
+    ("hppid", "HPPID"),
 ];
 
 /// A table: headers and rows.
@@ -67,7 +92,9 @@ pub fn processes(init: i32) -> Vec<i32> {
     let own = namespace(init);
     let mut parents = BTreeMap::new();
     let mut found = Vec::new();
-    for pid in std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
+    for pid in
+        std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+    {
         if let Some(parent) = Process::read(pid).map(|p| p.ppid) {
             parents.insert(pid, parent);
         }
@@ -199,10 +226,9 @@ impl View {
             "hpid" => p.pid.to_string(),
             "hppid" => p.ppid.to_string(),
             "pgid" => last("NSpgid"),
-            "ppid" => Process::read(p.ppid).filter(|_| p.ids("NSpid").last() != Some(&1)).map_or_else(
-                || "0".to_owned(),
-                |parent| parent.ids("NSpid").last().map_or_else(|| "0".to_owned(), u32::to_string),
-            ),
+            "ppid" => Process::read(p.ppid)
+                .filter(|_| p.ids("NSpid").last() != Some(&1))
+                .map_or_else(|| "0".to_owned(), |parent| parent.ids("NSpid").last().map_or_else(|| "0".to_owned(), u32::to_string)),
             "pcpu" => format!("{:.3}", if elapsed > 0.0 { cpu * 100.0 / elapsed } else { 0.0 }),
             "etime" => duration(elapsed),
             "time" => duration(cpu),

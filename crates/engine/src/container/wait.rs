@@ -58,11 +58,15 @@ fn exit_watcher(engine: &Engine, record: &ContainerRecord) -> Option<ExitWatcher
 
 impl ExitWatcher {
     fn read(&self) -> Option<i32> {
-        let fd = rustix::fs::openat(&self.dir, "exit", rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty()).ok()?;
+        let fd = rustix::fs::openat(&self.dir, "exit", rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())
+            .ok()?;
         std::io::read_to_string(std::fs::File::from(fd)).ok()?.trim().parse().ok()
     }
 }
 
 fn exit_of_removed(engine: &Engine, record: &ContainerRecord) -> i32 {
-    std::fs::read_to_string(engine.paths.container_run(&record.id).join("exit")).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(-1)
+    std::fs::read_to_string(engine.paths.container_run(&record.id).join("exit"))
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(-1)
 }

@@ -28,7 +28,14 @@ pub fn install(engine: &Engine) -> Result<ImageRecord> {
         let program = std::fs::File::open("/proc/self/exe").map_err(doing)?;
         let size = program.metadata().map_err(doing)?.len();
         let mut tar = TarWriter::new(Vec::with_capacity(size as usize + 8192));
-        for (path, kind, mode) in [("dev/", EntryKind::Directory, 0o755), ("etc/", EntryKind::Directory, 0o755), ("proc/", EntryKind::Directory, 0o755), ("run/", EntryKind::Directory, 0o755), ("sys/", EntryKind::Directory, 0o755), ("tmp/", EntryKind::Directory, 0o1777)] {
+        for (path, kind, mode) in [
+            ("dev/", EntryKind::Directory, 0o755),
+            ("etc/", EntryKind::Directory, 0o755),
+            ("proc/", EntryKind::Directory, 0o755),
+            ("run/", EntryKind::Directory, 0o755),
+            ("sys/", EntryKind::Directory, 0o755),
+            ("tmp/", EntryKind::Directory, 0o1777),
+        ] {
             tar.append(&entry(path, kind, mode, 0), std::io::empty()).map_err(doing)?;
         }
         let passwd = b"root:x:0:0:root:/root:/hello\n";
@@ -41,12 +48,17 @@ pub fn install(engine: &Engine) -> Result<ImageRecord> {
             created: Some("2026-01-01T00:00:00Z".to_owned()),
             architecture: architecture().to_owned(),
             os: "linux".to_owned(),
-            config: ExecutionConfig { cmd: vec!["/hello".to_owned()], env: vec![format!("PATH={}", crate::plan::environment::DEFAULT_PATH)], ..Default::default() },
+            config: ExecutionConfig {
+                cmd: vec!["/hello".to_owned()],
+                env: vec![format!("PATH={}", crate::plan::environment::DEFAULT_PATH)],
+                ..Default::default()
+            },
             rootfs: RootFs { kind: "layers".to_owned(), diff_ids: vec![layer.diff_id.clone()] },
             history: vec![History { created_by: Some("built into coracle".to_owned()), ..Default::default() }],
             ..Default::default()
         };
-        let json = |value: serde_json::Result<Vec<u8>>| value.map_err(|e| Error::because(ErrorKind::Internal, "making the built-in image", e));
+        let json =
+            |value: serde_json::Result<Vec<u8>>| value.map_err(|e| Error::because(ErrorKind::Internal, "making the built-in image", e));
         let config = json(serde_json::to_vec(&config))?;
         let describe = |media: &str, digest: Digest, size: u64| Descriptor {
             media_type: media.to_owned(),
@@ -83,5 +95,16 @@ pub fn architecture() -> &'static str {
 }
 
 fn entry(path: &str, kind: EntryKind, mode: u32, size: u64) -> Entry {
-    Entry { path: path.into(), kind, mode, uid: 0, gid: 0, mtime: (1_767_225_600, 0), size, link: Vec::new(), device: (0, 0), xattrs: Vec::new() }
+    Entry {
+        path: path.into(),
+        kind,
+        mode,
+        uid: 0,
+        gid: 0,
+        mtime: (1_767_225_600, 0),
+        size,
+        link: Vec::new(),
+        device: (0, 0),
+        xattrs: Vec::new(),
+    }
 }

@@ -61,7 +61,8 @@ pub fn pull(engine: &Engine, typed: &str, options: &PullOptions, watcher: &dyn W
         }),
         Some(Err(error)) => Err(pull_error(error)),
         None => {
-            let reference = Reference::parse(typed).map_err(|e| Error::because(ErrorKind::InvalidInput, format!("pulling {typed:?}"), e))?;
+            let reference =
+                Reference::parse(typed).map_err(|e| Error::because(ErrorKind::InvalidInput, format!("pulling {typed:?}"), e))?;
             pull_reference(engine, &reference, options, watcher)
         }
     }
@@ -92,7 +93,9 @@ fn pull_reference(engine: &Engine, reference: &Reference, options: &PullOptions,
     }
     // The first place is the one that was meant; what the others said comes along.
     let mut errors = errors.into_iter().map(pull_error);
-    let Some(first) = errors.next() else { return Err(Error::new(ErrorKind::NotFound, format!("pulling {reference}: no registry is configured"))) };
+    let Some(first) = errors.next() else {
+        return Err(Error::new(ErrorKind::NotFound, format!("pulling {reference}: no registry is configured")));
+    };
     let last = errors.last().unwrap_or(first);
     Err(last.while_doing(format!("unable to copy from source docker://{reference}")))
 }
@@ -116,14 +119,30 @@ pub fn load(engine: &Engine, location: &Location, options: &PullOptions, watcher
     let mut loaded = Vec::new();
     for (names, source) in images {
         let resolved = registry::resolve(source.as_ref(), None, &options.platform).map_err(pull_error)?;
-        let names = names.into_iter().map(|name| if name.is_short() { name.at_registry(if name.repository().contains('/') { "docker.io" } else { "localhost" }) } else { name }.with_default_tag()).collect();
+        let names = names
+            .into_iter()
+            .map(|name| {
+                if name.is_short() {
+                    name.at_registry(if name.repository().contains('/') { "docker.io" } else { "localhost" })
+                } else {
+                    name
+                }
+                .with_default_tag()
+            })
+            .collect();
         loaded.push(take_in(engine, source.as_ref(), &resolved, names, watcher)?);
     }
     Ok(loaded)
 }
 
 /// Fetches the layers that are not here, all at once, and registers the image.
-fn take_in(engine: &Engine, source: &dyn Source, resolved: &ResolvedImage, names: Vec<Reference>, watcher: &dyn Watcher) -> Result<ImageRecord> {
+fn take_in(
+    engine: &Engine,
+    source: &dyn Source,
+    resolved: &ResolvedImage,
+    names: Vec<Reference>,
+    watcher: &dyn Watcher,
+) -> Result<ImageRecord> {
     namespace::inside(engine, || {
         let store = engine.store();
         store.prepare().map_err(store_error)?;
@@ -131,7 +150,15 @@ fn take_in(engine: &Engine, source: &dyn Source, resolved: &ResolvedImage, names
         let layers: Vec<_> = resolved.parsed.layers.iter().zip(&resolved.parsed_config.rootfs.diff_ids).collect();
         let missing: Vec<_> = {
             let mut seen = Vec::new();
-            layers.into_iter().filter(|(_, diff_id)| !store.has_layer(diff_id) && !seen.contains(diff_id) && { seen.push(diff_id); true }).collect()
+            layers
+                .into_iter()
+                .filter(|(_, diff_id)| {
+                    !store.has_layer(diff_id) && !seen.contains(diff_id) && {
+                        seen.push(diff_id);
+                        true
+                    }
+                })
+                .collect()
         };
         let total: u64 = missing.iter().map(|(layer, _)| layer.size).sum();
         let counts: Vec<AtomicU64> = missing.iter().map(|_| AtomicU64::new(0)).collect();
@@ -152,16 +179,29 @@ fn take_in(engine: &Engine, source: &dyn Source, resolved: &ResolvedImage, names
                                 counts[index].store(bytes, Ordering::Relaxed);
                                 watcher.bytes(counts.iter().map(|count| count.load(Ordering::Relaxed)).sum(), total);
                             };
-                            let source = storage::LayerSource { reader, blob: Some(&layer.digest), blob_size: Some(layer.size), diff_id: Some(diff_id), progress: &progress };
+                            let source = storage::LayerSource {
+                                reader,
+                                blob: Some(&layer.digest),
+                                blob_size: Some(layer.size),
+                                diff_id: Some(diff_id),
+                                progress: &progress,
+                            };
                             let record = store.ingest_layer(source).map_err(|e| ingest_error(e, &layer.digest))?;
                             if record.skipped_devices > 0 {
-                                watcher.say(&format!("layer {} has {} device nodes, which only root can make: they are left out", diff_id.short(), record.skipped_devices));
+                                watcher.say(&format!(
+                                    "layer {} has {} device nodes, which only root can make: they are left out",
+                                    diff_id.short(),
+                                    record.skipped_devices
+                                ));
                             }
                         }
                     })
                 })
                 .collect();
-            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "fetching a layer ended early")))).collect()
+            workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "fetching a layer ended early"))))
+                .collect()
         });
         results.into_iter().collect::<Result<Vec<()>>>()?;
         watcher.say(&format!("Copying config {}", resolved.parsed.config.digest));
@@ -171,7 +211,13 @@ fn take_in(engine: &Engine, source: &dyn Source, resolved: &ResolvedImage, names
         for name in names {
             // A name with a digest names no tag.
             let name = name.filter(|name| name.digest().is_none());
-            let new = storage::NewImage { manifest: &resolved.manifest.bytes, config: &resolved.config, name, repo_digest: repo_digest.clone(), now: host::now() };
+            let new = storage::NewImage {
+                manifest: &resolved.manifest.bytes,
+                config: &resolved.config,
+                name,
+                repo_digest: repo_digest.clone(),
+                now: host::now(),
+            };
             image = Some(store.add_image(new).map_err(store_error)?);
         }
         watcher.say("Writing manifest to image destination");
@@ -183,7 +229,9 @@ fn ingest_error(error: storage::IngestError, blob: &oci::Digest) -> Error {
     let mut full = false;
     let mut next: Option<&dyn std::error::Error> = Some(&error);
     while let Some(cause) = next {
-        full |= cause.downcast_ref::<std::io::Error>().is_some_and(|e| matches!(e.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded));
+        full |= cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|e| matches!(e.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded));
         next = cause.source();
     }
     let kind = match &error {
@@ -222,7 +270,8 @@ pub fn pull_error(error: PullError) -> Error {
 
 /// Tells whether a registry lets somebody in.
 pub fn check_login(host: &str, credentials: Credentials, tls_verify: Option<bool>) -> Result<()> {
-    let reference = Reference::parse(&format!("{host}/x")).map_err(|e| Error::because(ErrorKind::InvalidInput, format!("logging in to {host:?}"), e))?;
+    let reference = Reference::parse(&format!("{host}/x"))
+        .map_err(|e| Error::because(ErrorKind::InvalidInput, format!("logging in to {host:?}"), e))?;
     let registries = Registries::load().map_err(config_error)?;
     let configured = registries.endpoints(&reference).map_err(config_error)?.last().is_some_and(|endpoint| endpoint.insecure);
     let insecure = tls_verify.map_or(configured, |verify| !verify);
@@ -241,13 +290,20 @@ pub fn all_tags(engine: &Engine, typed: &str, options: &PullOptions, watcher: &d
     for candidate in registries.candidates(&reference) {
         for endpoint in registries.endpoints(&candidate).map_err(config_error)? {
             let insecure = options.tls_verify.map_or(endpoint.insecure, |verify| !verify);
-            let client = ClientOptions { insecure, credentials: options.credentials.clone(), retries: options.retries, retry_delay: options.retry_delay };
+            let client = ClientOptions {
+                insecure,
+                credentials: options.credentials.clone(),
+                retries: options.retries,
+                retry_delay: options.retry_delay,
+            };
             match Registry::new(&endpoint.reference, client).tags() {
                 Ok(tags) => {
                     return tags
                         .iter()
                         .map(|tag| {
-                            let name = candidate.with_tag(tag).map_err(|e| Error::because(ErrorKind::InvalidInput, "reading the list of tags", e))?;
+                            let name = candidate
+                                .with_tag(tag)
+                                .map_err(|e| Error::because(ErrorKind::InvalidInput, "reading the list of tags", e))?;
                             pull_reference(engine, &name, options, watcher)
                         })
                         .collect();

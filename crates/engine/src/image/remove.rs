@@ -38,7 +38,10 @@ pub fn remove(engine: &Engine, typed: &str, force: bool) -> Result<Removed> {
         if !force {
             return Err(Error::new(
                 ErrorKind::Conflict,
-                format!("image used by {}: image is in use by a container: consider listing external containers and force-removing image", users[0].id),
+                format!(
+                    "image used by {}: image is in use by a container: consider listing external containers and force-removing image",
+                    users[0].id
+                ),
             )
             .with_cure(Cure::InUseBy { containers: users.iter().map(|user| user.name.to_string()).collect() }));
         }
@@ -72,7 +75,10 @@ fn names(name: &Reference, typed: &str) -> bool {
     let Ok(asked) = Reference::parse(typed) else { return false };
     let asked = asked.with_default_tag();
     *name == asked
-        || asked.is_short() && (*name == asked.at_registry("localhost") || *name == asked.at_registry("docker.io") || (name.tag() == asked.tag() && name.repository().ends_with(asked.repository())))
+        || asked.is_short()
+            && (*name == asked.at_registry("localhost")
+                || *name == asked.at_registry("docker.io")
+                || (name.tag() == asked.tag() && name.repository().ends_with(asked.repository())))
 }
 
 fn is_name_of(image: &ImageRecord, typed: &str) -> bool {

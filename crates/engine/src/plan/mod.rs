@@ -99,9 +99,7 @@ pub fn config(record: &ContainerRecord, facts: &Facts) -> Result<Config> {
     let (masked_paths, readonly_paths) = security::paths(spec, facts);
     let private_uts = !matches!(spec.uts_namespace, NamespaceMode::Host | NamespaceMode::Container(_) | NamespaceMode::Path(_));
     let map = |maps: &[spec::container::IdMap]| {
-        maps.iter()
-            .map(|m| oci::runtime::IdMapping { container_id: m.container, host_id: m.host, size: m.size })
-            .collect::<Vec<_>>()
+        maps.iter().map(|m| oci::runtime::IdMapping { container_id: m.container, host_id: m.host, size: m.size }).collect::<Vec<_>>()
     };
     let (uid_mappings, gid_mappings) = match &record.id_maps {
         Some(maps) if !facts.joined.contains_key(&NamespaceKind::User) => (map(&maps.uid), map(&maps.gid)),

@@ -282,13 +282,7 @@ fn depth(path: &str) -> usize {
 }
 
 fn mount(target: &str, kind: Option<&str>, source: Option<&str>, options: Vec<String>) -> Mount {
-    Mount {
-        destination: target.to_owned(),
-        kind: kind.map(str::to_owned),
-        source: source.map(str::to_owned),
-        options,
-        ..Mount::default()
-    }
+    Mount { destination: target.to_owned(), kind: kind.map(str::to_owned), source: source.map(str::to_owned), options, ..Mount::default() }
 }
 
 fn words(list: &[&str]) -> Vec<String> {

@@ -19,7 +19,10 @@ pub fn plan(record: &ContainerRecord, facts: &Facts, capabilities: Capabilities)
         .or_else(|| record.image.as_ref().map(|image| image.config.working_dir.clone()).filter(|dir| !dir.is_empty()))
         .unwrap_or_else(|| "/".to_owned());
     if !cwd.starts_with('/') {
-        return Err(Error::new(ErrorKind::InvalidInput, format!("the working directory {cwd:?} is invalid, it needs to be an absolute path")));
+        return Err(Error::new(
+            ErrorKind::InvalidInput,
+            format!("the working directory {cwd:?} is invalid, it needs to be an absolute path"),
+        ));
     }
     Ok(Process {
         terminal: spec.process.terminal,

@@ -37,9 +37,8 @@ pub fn paths(spec: &ContainerSpec, facts: &Facts) -> (Vec<String>, Vec<String>) 
             masked.push("/sys/kernel".to_owned());
         }
     }
-    let unmasked = |path: &String| {
-        security.unmask.iter().any(|wish| wish.eq_ignore_ascii_case("all") || wish == path || matches_glob(wish, path))
-    };
+    let unmasked =
+        |path: &String| security.unmask.iter().any(|wish| wish.eq_ignore_ascii_case("all") || wish == path || matches_glob(wish, path));
     masked.retain(|path| !unmasked(path));
     read_only.retain(|path| !unmasked(path));
     for path in &security.mask {
@@ -66,7 +65,13 @@ fn matches_glob(pattern: &str, path: &str) -> bool {
 /// Kernel parameters that belong to a namespace of the container (Podman's list).
 pub fn check_sysctl(key: &str, spec: &ContainerSpec, own_network: bool) -> Result<()> {
     const IPC: [&str; 8] = [
-        "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni",
+        "kernel.msgmax",
+        "kernel.msgmnb",
+        "kernel.msgmni",
+        "kernel.sem",
+        "kernel.shmall",
+        "kernel.shmmax",
+        "kernel.shmmni",
         "kernel.shm_rmid_forced",
     ];
     let refuse = |why: &str| Err(Error::new(ErrorKind::InvalidInput, format!("sysctl {key:?} is not allowed: {why}")));
@@ -94,9 +99,7 @@ pub fn personality(spec: &ContainerSpec) -> Result<Option<Personality>> {
     match spec.personality.as_deref() {
         None | Some("") => Ok(None),
         Some(domain @ ("LINUX" | "LINUX32")) => Ok(Some(Personality { domain: domain.to_owned(), flags: Vec::new() })),
-        Some(other) => {
-            Err(Error::new(ErrorKind::InvalidInput, format!("invalid personality {other:?}: it is LINUX or LINUX32")))
-        }
+        Some(other) => Err(Error::new(ErrorKind::InvalidInput, format!("invalid personality {other:?}: it is LINUX or LINUX32"))),
     }
 }
 

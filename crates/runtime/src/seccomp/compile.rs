@@ -274,9 +274,21 @@ fn architecture(name: &str) -> Result<Option<(u32, &'static [(&'static str, u32)
         "SCMP_ARCH_X32" => Some((AUDIT_X86_64, &numbers::X32, X32_BIT)),
         "SCMP_ARCH_X86" => Some((AUDIT_I386, &numbers::X86, 0)),
         "SCMP_ARCH_AARCH64" => Some((AUDIT_AARCH64, &numbers::AARCH64, 0)),
-        "SCMP_ARCH_ARM" | "SCMP_ARCH_MIPS" | "SCMP_ARCH_MIPS64" | "SCMP_ARCH_MIPS64N32" | "SCMP_ARCH_MIPSEL" | "SCMP_ARCH_MIPSEL64"
-        | "SCMP_ARCH_MIPSEL64N32" | "SCMP_ARCH_PPC" | "SCMP_ARCH_PPC64" | "SCMP_ARCH_PPC64LE" | "SCMP_ARCH_S390" | "SCMP_ARCH_S390X"
-        | "SCMP_ARCH_PARISC" | "SCMP_ARCH_PARISC64" | "SCMP_ARCH_RISCV64" => None,
+        "SCMP_ARCH_ARM"
+        | "SCMP_ARCH_MIPS"
+        | "SCMP_ARCH_MIPS64"
+        | "SCMP_ARCH_MIPS64N32"
+        | "SCMP_ARCH_MIPSEL"
+        | "SCMP_ARCH_MIPSEL64"
+        | "SCMP_ARCH_MIPSEL64N32"
+        | "SCMP_ARCH_PPC"
+        | "SCMP_ARCH_PPC64"
+        | "SCMP_ARCH_PPC64LE"
+        | "SCMP_ARCH_S390"
+        | "SCMP_ARCH_S390X"
+        | "SCMP_ARCH_PARISC"
+        | "SCMP_ARCH_PARISC64"
+        | "SCMP_ARCH_RISCV64" => None,
         other => return Err(CompileError::Architecture { architecture: other.to_owned() }),
     })
 }
@@ -344,7 +356,9 @@ mod tests {
         for allowed in ["read", "write", "execve", "openat", "futex", "exit_group", "setuid", "capset", "prctl", "ptrace"] {
             assert_eq!(x86(&program, allowed, none), ALLOW, "{allowed}");
         }
-        for refused in ["bpf", "mount", "unshare", "setns", "kexec_load", "userfaultfd", "perf_event_open", "open_by_handle_at", "io_uring_setup"] {
+        for refused in
+            ["bpf", "mount", "unshare", "setns", "kexec_load", "userfaultfd", "perf_event_open", "open_by_handle_at", "io_uring_setup"]
+        {
             assert_eq!(x86(&program, refused, none), EPERM, "{refused}");
         }
         assert_eq!(x86(&program, "clone3", none), ENOSYS);

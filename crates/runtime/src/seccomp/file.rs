@@ -111,7 +111,8 @@ const ARCHITECTURE_NAMES: &[&str] = if cfg!(target_arch = "x86_64") { &["amd64",
 /// All that is named must hold.
 fn includes(scope: &Scope, capabilities: &[String]) -> bool {
     let caps = scope.caps.as_ref().is_none_or(|caps| caps.iter().all(|cap| capabilities.contains(cap)));
-    let arches = scope.arches.as_ref().is_none_or(|list| list.is_empty() || list.iter().any(|arch| ARCHITECTURE_NAMES.contains(&arch.as_str())));
+    let arches =
+        scope.arches.as_ref().is_none_or(|list| list.is_empty() || list.iter().any(|arch| ARCHITECTURE_NAMES.contains(&arch.as_str())));
     caps && arches && scope.min_kernel.as_deref().is_none_or(kernel_is_at_least)
 }
 

@@ -80,10 +80,7 @@ pub fn default_program(capabilities: &[String], nested: bool) -> Result<Program,
 
 /// The architectures this machine executes, the native one first.
 pub(crate) fn native_architectures() -> Vec<String> {
-    let names: &[&str] = if cfg!(target_arch = "x86_64") {
-        &["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]
-    } else {
-        &["SCMP_ARCH_AARCH64"]
-    };
+    let names: &[&str] =
+        if cfg!(target_arch = "x86_64") { &["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"] } else { &["SCMP_ARCH_AARCH64"] };
     names.iter().map(|name| (*name).to_owned()).collect()
 }

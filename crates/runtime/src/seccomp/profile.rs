@@ -81,7 +81,10 @@ const MOUNTING: [&str; 12] = [
 /// System calls that a capability unlocks, refused with EPERM without it.
 const UNLOCKED: [(&str, &[&str]); 9] = [
     ("CAP_DAC_READ_SEARCH", &["open_by_handle_at"]),
-    ("CAP_SYS_ADMIN", &["bpf", "fanotify_init", "lookup_dcookie", "perf_event_open", "quotactl", "quotactl_fd", "setdomainname", "sethostname", "setns"]),
+    (
+        "CAP_SYS_ADMIN",
+        &["bpf", "fanotify_init", "lookup_dcookie", "perf_event_open", "quotactl", "quotactl_fd", "setdomainname", "sethostname", "setns"],
+    ),
     ("CAP_SYS_CHROOT", &["chroot"]),
     ("CAP_SYS_MODULE", &["delete_module", "finit_module", "init_module", "query_module"]),
     ("CAP_SYS_PACCT", &["acct"]),
@@ -110,7 +113,16 @@ pub fn default_profile(capabilities: &[String], nested: bool) -> Seccomp {
     for domain in PERSONALITIES {
         rules.push(when(allow(&["personality"]), &[(0, "SCMP_CMP_EQ", domain, 0)]));
     }
-    rules.push(allow(&["arch_prctl", "modify_ldt", "arm_fadvise64_64", "arm_sync_file_range", "breakpoint", "cacheflush", "set_tls", "sync_file_range2"]));
+    rules.push(allow(&[
+        "arch_prctl",
+        "modify_ldt",
+        "arm_fadvise64_64",
+        "arm_sync_file_range",
+        "breakpoint",
+        "cacheflush",
+        "set_tls",
+        "sync_file_range2",
+    ]));
     if nested || has("CAP_SYS_ADMIN") {
         rules.push(allow(&MOUNTING));
         rules.push(allow(&["clone", "clone3", "setns"]));
@@ -137,7 +149,11 @@ pub fn default_profile(capabilities: &[String], nested: bool) -> Seccomp {
 }
 
 fn allow(names: &[&str]) -> SyscallRule {
-    SyscallRule { names: names.iter().map(|name| (*name).to_owned()).collect(), action: "SCMP_ACT_ALLOW".to_owned(), ..SyscallRule::default() }
+    SyscallRule {
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        action: "SCMP_ACT_ALLOW".to_owned(),
+        ..SyscallRule::default()
+    }
 }
 
 fn refuse(names: &[&str], errno: u32) -> SyscallRule {
@@ -145,6 +161,11 @@ fn refuse(names: &[&str], errno: u32) -> SyscallRule {
 }
 
 fn when(rule: SyscallRule, conditions: &[(u32, &str, u64, u64)]) -> SyscallRule {
-    let args = conditions.iter().map(|(index, op, value, value_two)| SyscallArgument { index: *index, value: *value, value_two: *value_two, op: (*op).to_owned() });
+    let args = conditions.iter().map(|(index, op, value, value_two)| SyscallArgument {
+        index: *index,
+        value: *value,
+        value_two: *value_two,
+        op: (*op).to_owned(),
+    });
     SyscallRule { args: args.collect(), ..rule }
 }

@@ -36,7 +36,13 @@ fn doctor_looks_at_everything() {
 fn every_command_answers_help() {
     let place = Place::empty();
     let help = place.run(&["--help"]).ok();
-    let commands: Vec<&str> = help.lines().skip_while(|line| !line.starts_with("Available")).skip(1).take_while(|line| line.starts_with("  ")).filter_map(|line| line.split_ascii_whitespace().next()).collect();
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| !line.starts_with("Available"))
+        .skip(1)
+        .take_while(|line| line.starts_with("  "))
+        .filter_map(|line| line.split_ascii_whitespace().next())
+        .collect();
     assert!(commands.len() > 30, "{commands:?}");
     for command in commands {
         assert!(place.run(&[command, "--help"]).ok().contains("Usage:"), "{command}");
@@ -46,7 +52,14 @@ fn every_command_answers_help() {
 #[test]
 fn options_that_would_do_nothing_are_refused() {
     let place = Place::new();
-    for flag in [["--device-cgroup-rule", "c 1:1 rwm"], ["--memory-swappiness", "5"], ["--secret", "x"], ["--health-cmd", "true"], ["--pod", "p"], ["--sdnotify", "ignore"]] {
+    for flag in [
+        ["--device-cgroup-rule", "c 1:1 rwm"],
+        ["--memory-swappiness", "5"],
+        ["--secret", "x"],
+        ["--health-cmd", "true"],
+        ["--pod", "p"],
+        ["--sdnotify", "ignore"],
+    ] {
         place.run(&["run", "--rm", flag[0], flag[1], "box", "true"]).fails(125, &[flag[0], "not supported"]);
     }
     place.run(&["--runtime", "crun", "ps"]).fails(125, &["--runtime", "not supported"]);

@@ -57,7 +57,12 @@ fn roots_cannot_mislead_the_runtime() {
     let out = target.to_string_lossy().into_owned();
     let busybox = std::fs::read("/bin/busybox").unwrap();
     let base = |extra: &[(&str, EntryKind, &str, &[u8])]| {
-        let mut entries: Vec<(&str, EntryKind, &str, &[u8])> = vec![("bin/", Directory, "", b""), ("bin/busybox", File, "", &busybox), ("bin/sh", Symlink, "busybox", b""), ("bin/true", Symlink, "busybox", b"")];
+        let mut entries: Vec<(&str, EntryKind, &str, &[u8])> = vec![
+            ("bin/", Directory, "", b""),
+            ("bin/busybox", File, "", &busybox),
+            ("bin/sh", Symlink, "busybox", b""),
+            ("bin/true", Symlink, "busybox", b""),
+        ];
         entries.extend_from_slice(extra);
         layer(&entries)
     };

@@ -16,19 +16,32 @@ fn the_defaults_hold() {
     assert_eq!(facts["ping_group_range"].as_str().map(|text| text.split_ascii_whitespace().collect::<Vec<_>>()), Some(vec!["0", "0"]));
     assert_eq!(facts["readable_masked"].as_array().map(Vec::len), Some(0), "{}", facts["readable_masked"]);
     let dev: Vec<&str> = facts["dev"].as_array().unwrap().iter().filter_map(|name| name.as_str()).collect();
-    assert_eq!(dev, ["fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero"]);
+    assert_eq!(
+        dev,
+        ["fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero"]
+    );
     let fds: Vec<&str> = facts["fds"].as_array().unwrap().iter().filter_map(|fd| fd.as_str()).collect();
     assert_eq!(fds, ["0", "1", "2"]);
     for (call, outcome) in facts["syscalls"].as_object().unwrap() {
         assert_ne!(outcome, "allowed", "{call}");
     }
     assert_eq!(facts["syscalls"]["clone3"], "ENOSYS");
-    let mount = |target: &str| facts["mounts"].as_array().unwrap().iter().rfind(|mount| mount["target"] == target).cloned().unwrap_or_default();
-    for (target, words) in [("/proc", "nosuid,nodev,noexec"), ("/sys", "ro,nosuid,nodev,noexec"), ("/dev/shm", "nosuid,nodev,noexec"), ("/proc/sys", "ro,"), ("/sys/fs/cgroup", "ro,")] {
+    let mount =
+        |target: &str| facts["mounts"].as_array().unwrap().iter().rfind(|mount| mount["target"] == target).cloned().unwrap_or_default();
+    for (target, words) in [
+        ("/proc", "nosuid,nodev,noexec"),
+        ("/sys", "ro,nosuid,nodev,noexec"),
+        ("/dev/shm", "nosuid,nodev,noexec"),
+        ("/proc/sys", "ro,"),
+        ("/sys/fs/cgroup", "ro,"),
+    ] {
         assert!(mount(target)["options"].as_str().unwrap_or_default().contains(words), "{target}: {}", mount(target));
     }
     for variable in facts["env"].as_object().unwrap().keys() {
-        assert!(["PATH", "HOME", "HOSTNAME", "container"].contains(&variable.as_str()) || variable.to_lowercase().ends_with("_proxy"), "{variable}");
+        assert!(
+            ["PATH", "HOME", "HOSTNAME", "container"].contains(&variable.as_str()) || variable.to_lowercase().ends_with("_proxy"),
+            "{variable}"
+        );
     }
 }
 
@@ -78,7 +91,11 @@ fn choices_are_obeyed() {
 fn a_profile_from_a_file_is_compiled() {
     let place = Place::new();
     let profile = place.path("profile.json");
-    std::fs::write(&profile, r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO","errnoRet":13}]}"#).unwrap();
+    std::fs::write(
+        &profile,
+        r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO","errnoRet":13}]}"#,
+    )
+    .unwrap();
     let option = format!("seccomp={}", profile.display());
     let out = place.shell(&["--security-opt", &option], "mkdir /tmp/x; touch /tmp/y && echo fine");
     assert!(out.err.contains("Permission denied") && out.out.contains("fine"), "{out:?}");
@@ -101,7 +118,12 @@ fn ids_are_mapped_as_asked() {
     let place = Place::new();
     if rustix::process::geteuid().is_root() {
         place.shell(&["--userns=keep-id"], "true").fails(125, &["rootless"]);
-        let map = place.shell(&["--uidmap", "0:100000:5000", "--gidmap", "0:100000:5000"], "cat /proc/self/uid_map; stat -c %u /bin/busybox; touch /new && stat -c %u /new").ok();
+        let map = place
+            .shell(
+                &["--uidmap", "0:100000:5000", "--gidmap", "0:100000:5000"],
+                "cat /proc/self/uid_map; stat -c %u /bin/busybox; touch /new && stat -c %u /new",
+            )
+            .ok();
         assert_eq!(map.split_ascii_whitespace().collect::<Vec<_>>(), ["0", "100000", "5000", "0", "0"]);
         return;
     }

@@ -13,7 +13,9 @@ fn a_killed_monitor_ends_its_container() {
     rustix::process::kill_process(rustix::process::Pid::from_raw(pids[0]).unwrap(), rustix::process::Signal::KILL).unwrap();
     place.until("the container to be seen as ended", || place.run(&["inspect", "-f", "{{.State.Status}}", "c"]).out.trim() == "exited");
     // Ended, or waiting for whoever inherited it to look.
-    place.until("its process to end", || std::fs::read_to_string(format!("/proc/{}/stat", pids[1])).map_or(true, |stat| stat.contains(") Z ")));
+    place.until("its process to end", || {
+        std::fs::read_to_string(format!("/proc/{}/stat", pids[1])).map_or(true, |stat| stat.contains(") Z "))
+    });
     place.run(&["start", "c"]).ok();
     assert_eq!(place.run(&["exec", "c", "echo", "again"]).ok(), "again");
     place.run(&["rm", "-f", "-t", "0", "c"]).ok();
@@ -23,7 +25,12 @@ fn a_killed_monitor_ends_its_container() {
 fn a_killed_command_leaves_a_usable_place() {
     let place = Place::new();
     for delay in [0u64, 1, 2, 3, 4, 5, 6, 8, 10, 14, 20] {
-        let mut child = place.command(&["run", "-d", "--name", "k", "--network", "none", "box", "sleep", "1000"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = place
+            .command(&["run", "-d", "--name", "k", "--network", "none", "box", "sleep", "1000"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         std::thread::sleep(Duration::from_millis(delay));
         let _ = child.kill();
         let _ = child.wait();

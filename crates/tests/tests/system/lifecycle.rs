@@ -41,7 +41,8 @@ fn nothing_is_left_after_rm() {
 fn policies_restart_and_stop_ends_them() {
     let place = Place::new();
     place.run(&["run", "-d", "--name", "f", "--network", "none", "--restart", "on-failure:2", "box", "false"]).ok();
-    place.until("the retries to end", || place.run(&["inspect", "-f", "{{.State.Status}} {{.RestartCount}}", "f"]).out.trim() == "exited 2");
+    place
+        .until("the retries to end", || place.run(&["inspect", "-f", "{{.State.Status}} {{.RestartCount}}", "f"]).out.trim() == "exited 2");
     place.run(&["run", "-d", "--name", "a", "--network", "none", "--restart", "always", "box", "sh", "-c", "sleep 0.05"]).ok();
     place.until("a restart", || place.run(&["inspect", "-f", "{{.RestartCount}}", "a"]).out.trim().parse::<u32>().is_ok_and(|n| n >= 1));
     place.run(&["stop", "-t", "1", "a"]).ok();
@@ -67,7 +68,8 @@ fn names_belong_to_one() {
 fn of_many_who_want_a_name_one_gets_it() {
     let place = Place::new();
     let codes: Vec<i32> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..12).map(|_| scope.spawn(|| place.run(&["create", "--name", "one", "--network", "none", "box", "true"]).code)).collect();
+        let threads: Vec<_> =
+            (0..12).map(|_| scope.spawn(|| place.run(&["create", "--name", "one", "--network", "none", "box", "true"]).code)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(codes.iter().filter(|code| **code == 0).count(), 1, "{codes:?}");
@@ -87,7 +89,23 @@ fn logs_are_kept_and_followed() {
     assert_eq!(place.run(&["logs", "-f", "f"]).ok(), "1\n2\n3");
     place.run(&["run", "--name", "none", "--network", "none", "--log-driver", "none", "box", "echo", "x"]).ok();
     place.run(&["logs", "none"]).fails(125, &["cannot read logs"]);
-    place.run(&["run", "--name", "small", "--network", "none", "--log-opt", "max-size=10k", "--log-opt", "max-file=2", "box", "seq", "1", "5000"]).ok();
+    place
+        .run(&[
+            "run",
+            "--name",
+            "small",
+            "--network",
+            "none",
+            "--log-opt",
+            "max-size=10k",
+            "--log-opt",
+            "max-file=2",
+            "box",
+            "seq",
+            "1",
+            "5000",
+        ])
+        .ok();
     let kept = place.run(&["logs", "small"]).ok();
     assert!(kept.ends_with("5000") && kept.lines().count() < 5000);
 }
@@ -96,7 +114,12 @@ fn logs_are_kept_and_followed() {
 fn many_at_once_all_succeed() {
     let place = Place::new();
     let codes: Vec<i32> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..24).map(|n| { let place = &place; scope.spawn(move || place.shell(&[], &format!("exit {}", n % 5)).code - n % 5) }).collect();
+        let threads: Vec<_> = (0..24)
+            .map(|n| {
+                let place = &place;
+                scope.spawn(move || place.shell(&[], &format!("exit {}", n % 5)).code - n % 5)
+            })
+            .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(codes.iter().all(|code| *code == 0), "{codes:?}");
@@ -129,4 +152,11 @@ fn top_tells_who_is_who() {
     let row: Vec<&str> = table.lines().nth(1).unwrap().split_ascii_whitespace().collect();
     assert_eq!(row, ["web", "1", "sleep", "filter"]);
     place.run(&["top", "t", "nosuch"]).fails(125, &["unknown descriptor"]);
+}
+
+#[test]
+fn changes_are_listed() {
+    let place = Place::new();
+    place.run(&["run", "--name", "d", "--network", "none", "box", "sh", "-c", "echo x > /new; echo y > /etc/group; rm /data/seed"]).ok();
+    assert_eq!(place.run(&["diff", "d"]).ok(), "C /data\nD /data/seed\nC /etc\nC /etc/group\nA /new");
 }

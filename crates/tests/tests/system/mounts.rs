@@ -43,9 +43,14 @@ fn volumes_outlive_containers_and_are_filled() {
 #[test]
 fn tmpfs_and_image_mounts() {
     let place = Place::new();
-    let out = place.shell(&["--tmpfs", "/t:size=1m", "--mount", "type=tmpfs,dst=/u,tmpfs-mode=1770"], "grep ' /[tu] ' /proc/mounts; stat -c %a /u").ok();
+    let out = place
+        .shell(&["--tmpfs", "/t:size=1m", "--mount", "type=tmpfs,dst=/u,tmpfs-mode=1770"], "grep ' /[tu] ' /proc/mounts; stat -c %a /u")
+        .ok();
     assert!(out.contains("size=1024k") && out.contains("noexec") && out.ends_with("1770"), "{out}");
-    assert_eq!(place.shell(&["--mount", "type=image,src=box,dst=/i"], "cat /i/data/seed; touch /i/x 2>/dev/null || echo ro").ok(), "from the image\nro");
+    assert_eq!(
+        place.shell(&["--mount", "type=image,src=box,dst=/i"], "cat /i/data/seed; touch /i/x 2>/dev/null || echo ro").ok(),
+        "from the image\nro"
+    );
     assert_eq!(place.shell(&["--tmpfs", "/data"], "cat /data/seed").ok(), "from the image");
 }
 

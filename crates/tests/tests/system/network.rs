@@ -17,7 +17,22 @@ fn pasta_publishes_ports() {
         return;
     }
     let place = Place::new();
-    place.run(&["run", "-d", "--name", "w", "-p", "127.0.0.1::80", "--network", "pasta", "box", "sh", "-c", "echo hello > /tmp/index.html; exec httpd -f -p 80 -h /tmp"]).ok();
+    place
+        .run(&[
+            "run",
+            "-d",
+            "--name",
+            "w",
+            "-p",
+            "127.0.0.1::80",
+            "--network",
+            "pasta",
+            "box",
+            "sh",
+            "-c",
+            "echo hello > /tmp/index.html; exec httpd -f -p 80 -h /tmp",
+        ])
+        .ok();
     let port = place.run(&["port", "w", "80"]).ok();
     let fetch = || -> Option<String> {
         let mut stream = std::net::TcpStream::connect(&port).ok()?;
@@ -37,8 +52,13 @@ fn ports_that_cannot_be_had_are_named() {
     let place = Place::new();
     let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    place.run(&["run", "--rm", "-p", &format!("{port}:80"), "box", "true"]).fails(125, &["address already in use", &port.to_string(), "hint: "]);
-    if !rustix::process::geteuid().is_root() && std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").is_ok_and(|text| text.trim().parse::<u16>().is_ok_and(|first| first > 80)) {
+    place
+        .run(&["run", "--rm", "-p", &format!("{port}:80"), "box", "true"])
+        .fails(125, &["address already in use", &port.to_string(), "hint: "]);
+    if !rustix::process::geteuid().is_root()
+        && std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+            .is_ok_and(|text| text.trim().parse::<u16>().is_ok_and(|first| first > 80))
+    {
         place.run(&["run", "--rm", "-p", "80:80", "box", "true"]).fails(125, &["80", "hint: ", "ip_unprivileged_port_start"]);
     }
     place.run(&["run", "--rm", "-p", "80:80:80:80", "box", "true"]).fails(125, &["port mapping"]);

@@ -17,7 +17,8 @@ fn exit_codes_are_the_programs_or_ours() {
 fn input_and_output_pass_unchanged() {
     let place = Place::new();
     let bytes: Vec<u8> = (0..200_000u32).map(|n| (n * 7 % 251) as u8).collect();
-    let out = place.command(&["run", "--rm", "-i", "--network", "none", "box", "wc", "-c"]).stdin(std::process::Stdio::null()).output().unwrap();
+    let out =
+        place.command(&["run", "--rm", "-i", "--network", "none", "box", "wc", "-c"]).stdin(std::process::Stdio::null()).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&out.stdout).trim(), "0");
     let counted = place.run_with(&["run", "--rm", "-i", "--network", "none", "box", "wc", "-c"], &bytes).ok();
     assert_eq!(counted, "200000");
@@ -31,7 +32,22 @@ fn input_and_output_pass_unchanged() {
 #[test]
 fn the_environment_is_the_images_and_the_users() {
     let place = Place::new();
-    let mut command = place.command(&["run", "--rm", "--network", "none", "-e", "A=1", "-e", "PASSED", "-e", "ABSENT", "--env", "PATH=/bin:/x", "box", "env"]);
+    let mut command = place.command(&[
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "-e",
+        "A=1",
+        "-e",
+        "PASSED",
+        "-e",
+        "ABSENT",
+        "--env",
+        "PATH=/bin:/x",
+        "box",
+        "env",
+    ]);
     let out = command.env("PASSED", "through").env("SECRET_OF_HOST", "x").output().unwrap();
     let env = String::from_utf8_lossy(&out.stdout).into_owned();
     for wanted in ["A=1", "PASSED=through", "FROM_IMAGE=yes", "PATH=/bin:/x", "container=podman", "HOME=/root"] {

@@ -94,4 +94,3 @@ fn start_command(app: &App, parsed: Parsed) -> Result<i32, Failure> {
     };
     Ok(session::attach(&engine, &record, client, &wish)?.unwrap_or(0))
 }
-

@@ -37,7 +37,8 @@ pub(crate) const EXEC: Command = Command {
 fn main(app: &App, parsed: Parsed) -> Result<i32, Failure> {
     let engine = app.engine()?;
     let mut words = parsed.positionals.clone();
-    let record = if parsed.on("latest") { super::one(&engine, &parsed)? } else { engine::container::find::find(&engine, &words.remove(0))? };
+    let record =
+        if parsed.on("latest") { super::one(&engine, &parsed)? } else { engine::container::find::find(&engine, &words.remove(0))? };
     let preserve: u32 = parsed.number("preserve-fds")?.unwrap_or(0);
     let preserve_fds = (0..preserve as i32)
         .map(|n| sys::process::duplicate_inherited(n + 3).map_err(|e| Failure::usage(format!("passing descriptor {}: {e}", n + 3))))

@@ -100,14 +100,18 @@ pub(crate) fn document(engine: &Engine, record: &ContainerRecord, with_size: boo
     let look = status::look(engine, &record.id)?;
     let spec = &record.spec;
     let run_dir = engine.paths.container_run(&record.id);
-    let config: Value = std::fs::read(run_dir.join("config.json")).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or(Value::Null);
+    let config: Value =
+        std::fs::read(run_dir.join("config.json")).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or(Value::Null);
     let process = &config["process"];
     let image = record.image.as_ref();
-    let args: Vec<String> = process["args"].as_array().map(|args| args.iter().filter_map(|arg| arg.as_str().map(str::to_owned)).collect()).unwrap_or_else(|| {
-        let entrypoint = spec.process.entrypoint.clone().or(image.map(|image| image.config.entrypoint.clone())).unwrap_or_default();
-        let command = inspect::command(record);
-        if entrypoint == command { command } else { entrypoint.into_iter().chain(command).collect() }
-    });
+    let args: Vec<String> = process["args"]
+        .as_array()
+        .map(|args| args.iter().filter_map(|arg| arg.as_str().map(str::to_owned)).collect())
+        .unwrap_or_else(|| {
+            let entrypoint = spec.process.entrypoint.clone().or(image.map(|image| image.config.entrypoint.clone())).unwrap_or_default();
+            let command = inspect::command(record);
+            if entrypoint == command { command } else { entrypoint.into_iter().chain(command).collect() }
+        });
     let env: Vec<Value> = process["env"].as_array().cloned().unwrap_or_else(|| {
         let of_image = image.map(|image| image.config.env.clone()).unwrap_or_default();
         of_image.into_iter().chain(spec.process.env.iter().map(|(key, value)| format!("{key}={value}"))).map(Value::from).collect()
@@ -227,8 +231,14 @@ fn host_part(record: &ContainerRecord) -> Value {
         .mounts
         .iter()
         .filter_map(|wish| match &wish.source {
-            MountSource::Bind { path, .. } => Some(format!("{path}:{}:{}", wish.target, if wish.options.read_only == Some(true) { "ro,rprivate,rbind" } else { "rw,rprivate,rbind" })),
-            MountSource::Volume(name) => Some(format!("{name}:{}:{}", wish.target, if wish.options.read_only == Some(true) { "ro" } else { "rw" })),
+            MountSource::Bind { path, .. } => Some(format!(
+                "{path}:{}:{}",
+                wish.target,
+                if wish.options.read_only == Some(true) { "ro,rprivate,rbind" } else { "rw,rprivate,rbind" }
+            )),
+            MountSource::Volume(name) => {
+                Some(format!("{name}:{}:{}", wish.target, if wish.options.read_only == Some(true) { "ro" } else { "rw" }))
+            }
             _ => None,
         })
         .collect();
@@ -298,7 +308,11 @@ fn port(app: &App, parsed: Parsed) -> Result<i32, Failure> {
         for port in &record.ports {
             for offset in 0..port.count {
                 let inside = format!("{}/{}", port.container_port + offset, port.protocol.as_str());
-                let outside = format!("{}:{}", port.host_ip.map_or_else(|| "0.0.0.0".to_owned(), |ip| ip.to_string()), port.host_port.unwrap_or(0) + offset);
+                let outside = format!(
+                    "{}:{}",
+                    port.host_ip.map_or_else(|| "0.0.0.0".to_owned(), |ip| ip.to_string()),
+                    port.host_port.unwrap_or(0) + offset
+                );
                 match &wanted {
                     Some(wanted) if *wanted != inside => continue,
                     Some(_) => println!("{outside}"),

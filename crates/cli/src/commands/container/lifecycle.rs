@@ -133,7 +133,11 @@ pub(crate) const UNPAUSE: Command = Command {
         let engine = app.engine()?;
         let mut chosen = select(&engine, &parsed, true)?;
         if parsed.on("all") {
-            chosen.retain(|(_, found)| found.as_ref().is_ok_and(|record| engine::container::status::look(&engine, &record.id).is_ok_and(|look| look.status == Status::Paused)));
+            chosen.retain(|(_, found)| {
+                found.as_ref().is_ok_and(|record| {
+                    engine::container::status::look(&engine, &record.id).is_ok_and(|look| look.status == Status::Paused)
+                })
+            });
         }
         for_each(chosen, false, |record| pause::unpause(&engine, record))
     },
@@ -175,11 +179,17 @@ fn wait_command(app: &App, parsed: Parsed) -> Result<i32, Failure> {
             "stopping" => Status::Stopping,
             "removing" => Status::Removing,
             "healthy" | "unhealthy" => return Err(Failure::usage(format!("--condition {word} is not supported by coracle yet"))),
-            other => return Err(Failure::usage(format!("invalid condition {other:?}: it is stopped, running, created, exited, paused, stopping or removing"))),
+            other => {
+                return Err(Failure::usage(format!(
+                    "invalid condition {other:?}: it is stopped, running, created, exited, paused, stopping or removing"
+                )));
+            }
         });
     }
     let condition = if states.is_empty() || states == [Status::Exited] { Condition::Stopped } else { Condition::States(states) };
-    let records = if parsed.on("latest") { vec![find::latest(&engine)?] } else {
+    let records = if parsed.on("latest") {
+        vec![find::latest(&engine)?]
+    } else {
         if parsed.positionals.is_empty() {
             return Err(Failure::usage("you must provide at least one name or id"));
         }
@@ -238,7 +248,10 @@ pub(crate) const PRUNE: Command = Command {
     description: "Removes all containers that do not run.",
     usage: "[options]",
     examples: &["container prune --force"],
-    flags: &[&[flag("force", 'f', Kind::Switch, "", "Do not ask"), flag("filter", ' ', Kind::List, "KEY=VALUE", "Only containers that fit: label=, until=")]],
+    flags: &[&[
+        flag("force", 'f', Kind::Switch, "", "Do not ask"),
+        flag("filter", ' ', Kind::List, "KEY=VALUE", "Only containers that fit: label=, until="),
+    ]],
     options_first: false,
     arguments: (0, Some(0)),
     run: |app, parsed| {
@@ -250,5 +263,30 @@ pub(crate) const PRUNE: Command = Command {
         let listed = list::list(&engine, &list::ListOptions { all: true, filters, last: None })?;
         let idle = listed.into_iter().filter(|l| l.look.run.is_none()).map(|l| (l.record.id.to_string(), Ok(l.record))).collect();
         for_each(idle, true, |record| remove::remove(&engine, record, RemoveOptions { force: false, volumes: false, timeout: None }))
+    },
+};
+
+pub(crate) const DIFF: Command = Command {
+    paths: &["diff", "container diff"],
+    about: "Show what a container changed",
+    description: "Lists paths a container added (A), changed (C) or deleted (D), against its image.",
+    usage: "[options] CONTAINER",
+    examples: &["diff web", "diff --format json web"],
+    flags: &[&[flag("format", ' ', Kind::Value, "FORMAT", "json"), flag("latest", 'l', Kind::Switch, "", "The container made last")]],
+    options_first: false,
+    arguments: (0, Some(1)),
+    run: |app, parsed| {
+        let engine = app.engine()?;
+        let changes = engine::container::diff::diff(&engine, &super::one(&engine, &parsed)?)?;
+        match parsed.value("format") {
+            None => changes.iter().for_each(|(kind, path)| println!("{kind} {}", output::printable(path))),
+            Some("json") => {
+                let of =
+                    |wanted: char| changes.iter().filter(|(kind, _)| *kind == wanted).map(|(_, path)| path.clone()).collect::<Vec<_>>();
+                print!("{}", output::template::to_json(&serde_json::json!({"added": of('A'), "changed": of('C'), "deleted": of('D')})));
+            }
+            Some(other) => return Err(Failure::usage(format!("only supported value for '--format' is 'json', not {other:?}"))),
+        }
+        Ok(0)
     },
 };

@@ -42,7 +42,11 @@ fn main(app: &App, parsed: Parsed) -> Result<i32, Failure> {
     };
     let now = engine::host::now();
     let time = |flag: &'static str| -> Result<_, Failure> {
-        Ok(parsed.value(flag).map(|text| spec::quantity::parse_time("time", text, now)).transpose()?.map(|nanos| UNIX_EPOCH + Duration::from_nanos(nanos as u64)))
+        Ok(parsed
+            .value(flag)
+            .map(|text| spec::quantity::parse_time("time", text, now))
+            .transpose()?
+            .map(|nanos| UNIX_EPOCH + Duration::from_nanos(nanos as u64)))
     };
     let tail = parsed.number::<i64>("tail")?.and_then(|n| u64::try_from(n).ok());
     let wish = logs::LogsWish { tail, since: time("since")?, until: time("until")?, follow: parsed.on("follow") };
@@ -109,7 +113,13 @@ struct Line {
 
 impl Line {
     fn of(record: &Record<'_>) -> Self {
-        Self { time: record.time, stream: record.stream, text: record.text.to_vec(), begins_line: record.begins_line, ends_line: record.ends_line }
+        Self {
+            time: record.time,
+            stream: record.stream,
+            text: record.text.to_vec(),
+            begins_line: record.begins_line,
+            ends_line: record.ends_line,
+        }
     }
 
     fn as_record(&self) -> Record<'_> {
@@ -148,7 +158,9 @@ impl Shower {
             text.push(b'\n');
         }
         let written = match line.stream {
-            Stream::Stdout => std::io::stdout().lock().write_all(&text).and_then(|()| if line.ends_line { std::io::stdout().flush() } else { Ok(()) }),
+            Stream::Stdout => {
+                std::io::stdout().lock().write_all(&text).and_then(|()| if line.ends_line { std::io::stdout().flush() } else { Ok(()) })
+            }
             Stream::Stderr => std::io::stderr().lock().write_all(&text),
         };
         if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

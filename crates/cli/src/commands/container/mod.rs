@@ -15,13 +15,31 @@ pub(crate) use inspect::print_documents;
 use super::Command;
 use crate::args::{Flag, Kind, Parsed, flag, refused};
 use crate::failure::Failure;
-use engine::container::{self, ContainerRecord, Status, find};
+use engine::container::{ContainerRecord, Status, find};
 use engine::{Engine, container::list};
 
 pub(crate) const COMMANDS: &[&Command] = &[
-    &run::RUN, &create::CREATE, &attach::ATTACH, &attach::START, &exec::EXEC, &inspect::INSPECT, &inspect::PORT, &logs::LOGS, &ps::PS, &top::TOP,
-    &lifecycle::STOP, &lifecycle::RESTART, &lifecycle::KILL, &lifecycle::RM, &lifecycle::PAUSE, &lifecycle::UNPAUSE, &lifecycle::WAIT,
-    &lifecycle::RENAME, &lifecycle::EXISTS, &lifecycle::PRUNE,
+    &run::RUN,
+    &create::CREATE,
+    &attach::ATTACH,
+    &attach::START,
+    &exec::EXEC,
+    &inspect::INSPECT,
+    &inspect::PORT,
+    &logs::LOGS,
+    &ps::PS,
+    &top::TOP,
+    &lifecycle::STOP,
+    &lifecycle::RESTART,
+    &lifecycle::KILL,
+    &lifecycle::RM,
+    &lifecycle::PAUSE,
+    &lifecycle::UNPAUSE,
+    &lifecycle::WAIT,
+    &lifecycle::RENAME,
+    &lifecycle::EXISTS,
+    &lifecycle::PRUNE,
+    &lifecycle::DIFF,
 ];
 
 /// Flags that choose several containers.
@@ -39,7 +57,8 @@ pub(crate) fn filters(values: &[String]) -> Result<Vec<list::Filter>, Failure> {
     values
         .iter()
         .map(|text| {
-            let (key, value) = text.split_once('=').ok_or_else(|| Failure::usage(format!("invalid filter {text:?}: it is written KEY=VALUE")))?;
+            let (key, value) =
+                text.split_once('=').ok_or_else(|| Failure::usage(format!("invalid filter {text:?}: it is written KEY=VALUE")))?;
             // `label!=a` means labels other than that.
             Ok(list::Filter { key: key.to_owned(), value: value.to_owned() })
         })
@@ -90,7 +109,11 @@ pub(crate) fn select(engine: &Engine, parsed: &Parsed, running_only: bool) -> Re
 
 /// Does something to each chosen container: prints what was typed when it is done, goes on after errors, and
 /// reports them all.
-pub(crate) fn for_each(chosen: Vec<Chosen>, ignore_missing: bool, mut work: impl FnMut(&ContainerRecord) -> engine::Result<()>) -> Result<i32, Failure> {
+pub(crate) fn for_each(
+    chosen: Vec<Chosen>,
+    ignore_missing: bool,
+    mut work: impl FnMut(&ContainerRecord) -> engine::Result<()>,
+) -> Result<i32, Failure> {
     let mut last: Option<engine::Error> = None;
     let mut missing = false;
     for (typed, found) in chosen {
@@ -115,9 +138,4 @@ pub(crate) fn for_each(chosen: Vec<Chosen>, ignore_missing: bool, mut work: impl
         Some(error) => Err(error.into()),
         None => Ok(0),
     }
-}
-
-/// Podman's name of a status in lists: `stopped` containers are `exited`.
-pub(crate) fn status_word(status: container::Status) -> &'static str {
-    status.as_str()
 }

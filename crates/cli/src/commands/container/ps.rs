@@ -40,9 +40,24 @@ pub(crate) const PS: Command = Command {
 
 /// Headers of fields in tables.
 const HEADERS: &[(&str, &str)] = &[
-    ("ID", "CONTAINER ID"), ("Image", "IMAGE"), ("Command", "COMMAND"), ("Created", "CREATED"), ("CreatedHuman", "CREATED"), ("CreatedAt", "CREATED"), ("RunningFor", "CREATED"),
-    ("Status", "STATUS"), ("State", "STATE"), ("Ports", "PORTS"), ("Names", "NAMES"), ("Size", "SIZE"), ("Pod", "POD ID"), ("PodName", "PODNAME"), ("Labels", "LABELS"),
-    ("Mounts", "MOUNTS"), ("Networks", "NETWORKS"), ("Pid", "PID"),
+    ("ID", "CONTAINER ID"),
+    ("Image", "IMAGE"),
+    ("Command", "COMMAND"),
+    ("Created", "CREATED"),
+    ("CreatedHuman", "CREATED"),
+    ("CreatedAt", "CREATED"),
+    ("RunningFor", "CREATED"),
+    ("Status", "STATUS"),
+    ("State", "STATE"),
+    ("Ports", "PORTS"),
+    ("Names", "NAMES"),
+    ("Size", "SIZE"),
+    ("Pod", "POD ID"),
+    ("PodName", "PODNAME"),
+    ("Labels", "LABELS"),
+    ("Mounts", "MOUNTS"),
+    ("Networks", "NETWORKS"),
+    ("Pid", "PID"),
 ];
 
 fn main(app: &App, parsed: Parsed) -> Result<i32, Failure> {
@@ -125,7 +140,11 @@ fn sort(listed: &mut [Listed], key: &str) -> Result<(), Failure> {
         "command" => listed.sort_by_key(|l| inspect::command(&l.record)),
         "status" => listed.sort_by_key(|l| l.look.status.as_str()),
         "size" => {}
-        other => return Err(Failure::usage(format!("invalid sort key {other:?}: it is command, created, id, image, names, runningfor, size or status"))),
+        other => {
+            return Err(Failure::usage(format!(
+                "invalid sort key {other:?}: it is command, created, id, image, names, runningfor, size or status"
+            )));
+        }
     }
     Ok(())
 }
@@ -133,7 +152,8 @@ fn sort(listed: &mut [Listed], key: &str) -> Result<(), Failure> {
 fn row(engine: &Engine, l: &Listed, now: u128, full: bool, with_size: bool) -> Value {
     let record = &l.record;
     let command = inspect::command(record).join(" ");
-    let command = if full || command.chars().count() <= 20 { command } else { format!("{}...", command.chars().take(17).collect::<String>()) };
+    let command =
+        if full || command.chars().count() <= 20 { command } else { format!("{}...", command.chars().take(17).collect::<String>()) };
     let created = human::ago(record.created, now);
     let namespace = |kind: &str| {
         let pid = l.look.run.as_ref().map_or(0, |run| run.init_pid);
@@ -141,7 +161,8 @@ fn row(engine: &Engine, l: &Listed, now: u128, full: bool, with_size: bool) -> V
         link.trim_start_matches(|c: char| c != '[').trim_matches(['[', ']']).to_owned()
     };
     let labels = inspect::labels(record);
-    let mounts: Vec<&str> = record.spec.mounts.iter().map(|m| m.target.as_str()).chain(record.volumes.iter().map(|v| v.target.as_str())).collect();
+    let mounts: Vec<&str> =
+        record.spec.mounts.iter().map(|m| m.target.as_str()).chain(record.volumes.iter().map(|v| v.target.as_str())).collect();
     let mut mounts: Vec<String> = mounts.into_iter().map(str::to_owned).collect();
     mounts.dedup();
     json!({

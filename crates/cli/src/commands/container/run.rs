@@ -71,7 +71,12 @@ fn main(app: &App, parsed: Parsed) -> Result<i32, Failure> {
             };
             session::attach(&engine, &record, client, &wish)?.unwrap_or(0)
         }
-        None => engine::container::wait::wait(&engine, &record, &engine::container::wait::Condition::Stopped, std::time::Duration::from_millis(250))?,
+        None => engine::container::wait::wait(
+            &engine,
+            &record,
+            &engine::container::wait::Condition::Stopped,
+            std::time::Duration::from_millis(250),
+        )?,
     };
     if record.spec.remove_image
         && let Some(image) = &record.image
@@ -112,7 +117,8 @@ pub(super) fn replace(engine: &engine::Engine, spec: &spec::ContainerSpec) -> Re
 
 /// Our own descriptors that the container gets.
 fn preserved(spec: &spec::ContainerSpec) -> Result<Vec<std::os::fd::OwnedFd>, Failure> {
-    let numbers: Vec<i32> = (0..spec.process.preserve_fds as i32).map(|n| n + 3).chain(spec.process.preserve_fd.iter().map(|fd| *fd as i32)).collect();
+    let numbers: Vec<i32> =
+        (0..spec.process.preserve_fds as i32).map(|n| n + 3).chain(spec.process.preserve_fd.iter().map(|fd| *fd as i32)).collect();
     numbers
         .into_iter()
         .map(|number| sys::process::duplicate_inherited(number).map_err(|e| Failure::usage(format!("passing descriptor {number}: {e}"))))

@@ -12,7 +12,10 @@ pub(crate) const TOP: Command = Command {
     description: "Shows the processes of a running container by descriptors such as user, pid, comm, args, capeff, hpid.",
     usage: "[options] CONTAINER [DESCRIPTOR...]",
     examples: &["top web", "top web pid,comm,capeff", "top -l user,group,huser"],
-    flags: &[&[flag("latest", 'l', Kind::Switch, "", "The container made last"), flag("list-descriptors", ' ', Kind::Switch, "", "List the descriptors")]],
+    flags: &[&[
+        flag("latest", 'l', Kind::Switch, "", "The container made last"),
+        flag("list-descriptors", ' ', Kind::Switch, "", "List the descriptors"),
+    ]],
     options_first: false,
     arguments: (0, None),
     run: main,
@@ -34,7 +37,8 @@ fn main(app: &App, parsed: Parsed) -> Result<i32, Failure> {
     } else {
         find::find(&engine, &words.remove(0))?
     };
-    let descriptors: Vec<String> = words.iter().flat_map(|word| word.split(',')).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+    let descriptors: Vec<String> =
+        words.iter().flat_map(|word| word.split(',')).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
     let found = top::top(&engine, &record, &descriptors)?;
     let headers: Vec<&str> = found.headers.iter().map(String::as_str).collect();
     let mut table = output::Table::new(&headers);

@@ -31,7 +31,15 @@ pub(super) const IMAGES: Command = Command {
     run: images,
 };
 
-const HEADERS: &[(&str, &str)] = &[("Repository", "REPOSITORY"), ("Tag", "TAG"), ("Digest", "DIGEST"), ("ID", "IMAGE ID"), ("CreatedSince", "CREATED"), ("Created", "CREATED"), ("Size", "SIZE")];
+const HEADERS: &[(&str, &str)] = &[
+    ("Repository", "REPOSITORY"),
+    ("Tag", "TAG"),
+    ("Digest", "DIGEST"),
+    ("ID", "IMAGE ID"),
+    ("CreatedSince", "CREATED"),
+    ("Created", "CREATED"),
+    ("Size", "SIZE"),
+];
 
 fn images(app: &App, parsed: Parsed) -> Result<i32, Failure> {
     let engine = app.engine()?;
@@ -41,7 +49,8 @@ fn images(app: &App, parsed: Parsed) -> Result<i32, Failure> {
         found.retain(|image| image.names.iter().any(|name| fits(&name.to_string(), typed)));
     }
     for text in parsed.all("filter") {
-        let (key, value) = text.split_once('=').ok_or_else(|| Failure::usage(format!("invalid filter {text:?}: it is written KEY=VALUE")))?;
+        let (key, value) =
+            text.split_once('=').ok_or_else(|| Failure::usage(format!("invalid filter {text:?}: it is written KEY=VALUE")))?;
         match key {
             "dangling" => found.retain(|image| image.names.is_empty() == (value == "true")),
             "reference" => found.retain(|image| image.names.iter().any(|name| fits(&name.to_string(), value))),
@@ -188,7 +197,9 @@ fn history(app: &App, parsed: Parsed) -> Result<i32, Failure> {
         }
         return Ok(0);
     }
-    let format = parsed.value("format").map_or_else(|| Format::Table("{{.ID}}\t{{.Created}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}".to_owned()), Format::parse);
+    let format = parsed
+        .value("format")
+        .map_or_else(|| Format::Table("{{.ID}}\t{{.Created}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}".to_owned()), Format::parse);
     print!("{}", template::render(&format, &rows, &[("CreatedBy", "CREATED BY")], true)?);
     Ok(0)
 }
@@ -204,7 +215,11 @@ pub(super) const INSPECT: Command = Command {
     arguments: (1, None),
     run: |app, parsed| {
         let engine = app.engine()?;
-        let documents = parsed.positionals.iter().map(|typed| Ok(inspect(&engine, &find::find(&engine, typed)?)?)).collect::<Result<Vec<_>, Failure>>()?;
+        let documents = parsed
+            .positionals
+            .iter()
+            .map(|typed| Ok(inspect(&engine, &find::find(&engine, typed)?)?))
+            .collect::<Result<Vec<_>, Failure>>()?;
         crate::commands::container::print_documents(&documents, parsed.value("format"))
     },
 };

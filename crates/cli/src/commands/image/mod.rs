@@ -16,8 +16,20 @@ use engine::image::{builtin, find, remove};
 use obtain::Teller;
 use registry::Location;
 
-pub(crate) const COMMANDS: &[&Command] =
-    &[&PULL, &LOAD, &RMI, &EXISTS, &PRUNE, &list::IMAGES, &list::HISTORY, &list::INSPECT, &store::TAG, &store::UNTAG, &store::LOGIN, &store::LOGOUT];
+pub(crate) const COMMANDS: &[&Command] = &[
+    &PULL,
+    &LOAD,
+    &RMI,
+    &EXISTS,
+    &PRUNE,
+    &list::IMAGES,
+    &list::HISTORY,
+    &list::INSPECT,
+    &store::TAG,
+    &store::UNTAG,
+    &store::LOGIN,
+    &store::LOGOUT,
+];
 
 const PULL_FLAGS: &[Flag] = &[
     flag("all-tags", 'a', Kind::Switch, "", "Pull all tags of the repository"),
@@ -68,7 +80,11 @@ const LOAD: Command = Command {
     description: "Takes in the images of an archive made by save: docker-archive, oci-archive or a layout.",
     usage: "[options]",
     examples: &["load -i image.tar", "load < image.tar.gz"],
-    flags: &[&[flag("input", 'i', Kind::Value, "FILE", "Read from this file or directory"), flag("quiet", 'q', Kind::Switch, "", "Say nothing while loading"), refused("signature-policy", ' ', true)]],
+    flags: &[&[
+        flag("input", 'i', Kind::Value, "FILE", "Read from this file or directory"),
+        flag("quiet", 'q', Kind::Switch, "", "Say nothing while loading"),
+        refused("signature-policy", ' ', true),
+    ]],
     options_first: false,
     arguments: (0, Some(0)),
     run: |app, parsed| {
@@ -125,7 +141,8 @@ const RMI: Command = Command {
         let engine = app.engine()?;
         let mut names = parsed.positionals.clone();
         if parsed.on("all") {
-            names = engine.store().images().map_err(|e| Failure::usage(e.to_string()))?.iter().map(|image| image.id.hex().to_owned()).collect();
+            names =
+                engine.store().images().map_err(|e| Failure::usage(e.to_string()))?.iter().map(|image| image.id.hex().to_owned()).collect();
         } else if names.is_empty() {
             return Err(Failure::usage("image name or ID must be specified"));
         }
@@ -200,7 +217,11 @@ const PRUNE: Command = Command {
     options_first: false,
     arguments: (0, Some(0)),
     run: |app, parsed| {
-        let what = if parsed.on("all") { "This command removes all images without at least one container associated with them." } else { "This command removes all dangling images." };
+        let what = if parsed.on("all") {
+            "This command removes all images without at least one container associated with them."
+        } else {
+            "This command removes all dangling images."
+        };
         if !parsed.on("force") && !crate::page::confirm(what)? {
             return Ok(0);
         }

@@ -52,7 +52,11 @@ pub(crate) fn options(parsed: &Parsed) -> Result<PullOptions, Failure> {
         credentials: parsed.value("creds").map(credentials).transpose()?,
         authfile: parsed.value("authfile").map(Into::into),
         retries: parsed.number("retry")?.unwrap_or(3),
-        retry_delay: parsed.value("retry-delay").map(|text| spec::quantity::parse_duration("retry delay", text)).transpose()?.map(Duration::from_nanos),
+        retry_delay: parsed
+            .value("retry-delay")
+            .map(|text| spec::quantity::parse_duration("retry delay", text))
+            .transpose()?
+            .map(Duration::from_nanos),
     })
 }
 
@@ -67,7 +71,8 @@ pub(crate) fn platform(parsed: &Parsed) -> Result<Platform, Failure> {
     if let Some(text) = parsed.value("platform") {
         let mut parts = text.split('/');
         platform.os = parts.next().unwrap_or_default().to_owned();
-        platform.architecture = parts.next().ok_or_else(|| Failure::usage(format!("invalid platform {text:?}: it is written OS/ARCH[/VARIANT]")))?.to_owned();
+        platform.architecture =
+            parts.next().ok_or_else(|| Failure::usage(format!("invalid platform {text:?}: it is written OS/ARCH[/VARIANT]")))?.to_owned();
         platform.variant = parts.next().map(str::to_owned);
     }
     if let Some(arch) = parsed.value("arch") {

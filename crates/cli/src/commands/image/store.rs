@@ -49,7 +49,11 @@ pub(super) const UNTAG: Command = Command {
     run: |app, parsed| {
         let engine = app.engine()?;
         let image = find::find(&engine, &parsed.positionals[0])?;
-        let names = if parsed.positionals.len() == 1 { image.names.clone() } else { parsed.positionals[1..].iter().map(|name| full_name(name)).collect::<Result<_, _>>()? };
+        let names = if parsed.positionals.len() == 1 {
+            image.names.clone()
+        } else {
+            parsed.positionals[1..].iter().map(|name| full_name(name)).collect::<Result<_, _>>()?
+        };
         if let Some(unknown) = names.iter().find(|name| !image.names.contains(name)) {
             return Err(Failure::usage(format!("{unknown}: tag not known")));
         }
@@ -119,7 +123,11 @@ pub(super) const LOGOUT: Command = Command {
     description: "Forgets the credentials for a registry.",
     usage: "[options] REGISTRY",
     examples: &["logout quay.io"],
-    flags: &[&[flag("authfile", ' ', Kind::Value, "FILE", "File with credentials"), refused("all", 'a', false), refused("compat-auth-file", ' ', true)]],
+    flags: &[&[
+        flag("authfile", ' ', Kind::Value, "FILE", "File with credentials"),
+        refused("all", 'a', false),
+        refused("compat-auth-file", ' ', true),
+    ]],
     options_first: false,
     arguments: (0, Some(1)),
     run: |_, parsed| {

@@ -56,7 +56,11 @@ const VERSION: Command = Command {
         let document = json!({"Client": {"APIVersion": "5.0.0", "Version": env!("CARGO_PKG_VERSION"), "GoVersion": "", "GitCommit": "", "Built": 0, "OsArch": format!("linux/{}", image::builtin::architecture()), "Os": "linux"}});
         match parsed.value("format") {
             Some(format) => print!("{}", template::render_one(&Format::parse(format), &document)?),
-            None => println!("Client:       coracle\nVersion:      {}\nOS/Arch:      linux/{}", env!("CARGO_PKG_VERSION"), image::builtin::architecture()),
+            None => println!(
+                "Client:       coracle\nVersion:      {}\nOS/Arch:      linux/{}",
+                env!("CARGO_PKG_VERSION"),
+                image::builtin::architecture()
+            ),
         }
         Ok(0)
     },
@@ -84,14 +88,18 @@ const INFO: Command = Command {
             }
             match engine::subids::engine_maps(engine.uid, engine.gid) {
                 Ok(maps) => {
-                    let list = |maps: &[spec::container::IdMap]| maps.iter().map(|m| json!({"container_id": m.container, "host_id": m.host, "size": m.size})).collect::<Vec<_>>();
+                    let list = |maps: &[spec::container::IdMap]| {
+                        maps.iter().map(|m| json!({"container_id": m.container, "host_id": m.host, "size": m.size})).collect::<Vec<_>>()
+                    };
                     json!({"uidmap": list(&maps.uid), "gidmap": list(&maps.gid)})
                 }
                 Err(_) => Value::Null,
             }
         };
         let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-        let kib = |key: &str| memory.lines().find_map(|line| line.strip_prefix(key)?.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024;
+        let kib = |key: &str| {
+            memory.lines().find_map(|line| line.strip_prefix(key)?.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+        };
         let document = json!({
             "host": {
                 "arch": image::builtin::architecture(), "cgroupVersion": if seen.is_v2 { "v2" } else { "v1" }, "cgroupControllers": seen.controllers, "cgroupManager": "cgroupfs", "cpus": std::thread::available_parallelism().map_or(1, usize::from),
@@ -170,26 +178,48 @@ const DF: Command = Command {
         let failed = |e: storage::StoreError| Failure::usage(e.to_string());
         let images = store.images().map_err(failed)?;
         let listed = list::list(&engine, &list::ListOptions { all: true, ..Default::default() })?;
-        let used_images: Vec<_> = images.iter().filter(|image| listed.iter().any(|l| l.record.image.as_ref().is_some_and(|used| used.id == image.id))).collect();
-        let layer_size = |layers: &[oci::Digest]| -> u64 { layers.iter().filter_map(|layer| store.layer(layer).ok()).map(|layer| layer.size).sum() };
+        let used_images: Vec<_> =
+            images.iter().filter(|image| listed.iter().any(|l| l.record.image.as_ref().is_some_and(|used| used.id == image.id))).collect();
+        let layer_size =
+            |layers: &[oci::Digest]| -> u64 { layers.iter().filter_map(|layer| store.layer(layer).ok()).map(|layer| layer.size).sum() };
         let all_layers = store.layers();
-        let used_layers: Vec<_> = all_layers.iter().filter(|layer| used_images.iter().any(|image| image.layers.contains(layer))).cloned().collect();
+        let used_layers: Vec<_> =
+            all_layers.iter().filter(|layer| used_images.iter().any(|image| image.layers.contains(layer))).cloned().collect();
         let (total, used) = (layer_size(&all_layers), layer_size(&used_layers));
         let sizes: Vec<(u64, bool)> = listed.iter().map(|l| (container::size::changes(&engine, &l.record), l.look.run.is_some())).collect();
         let volumes = store.volumes().map_err(failed)?;
         let in_use = volume::used(&engine)?;
         let volume_sizes: Vec<(u64, bool)> = namespace::inside(&engine, || {
-            Ok(volumes.iter().map(|v| (container::size::tree(&store.volume_data(&v.name)).unwrap_or(0), in_use.contains_key(v.name.as_str()))).collect())
+            Ok(volumes
+                .iter()
+                .map(|v| (container::size::tree(&store.volume_data(&v.name)).unwrap_or(0), in_use.contains_key(v.name.as_str())))
+                .collect())
         })?;
-        let sum = |list: &[(u64, bool)], used: Option<bool>| list.iter().filter(|(_, u)| used.is_none_or(|wanted| *u == wanted)).map(|(size, _)| size).sum::<u64>();
+        let sum = |list: &[(u64, bool)], used: Option<bool>| {
+            list.iter().filter(|(_, u)| used.is_none_or(|wanted| *u == wanted)).map(|(size, _)| size).sum::<u64>()
+        };
         let share = |part: u64, whole: u64| format!("{} ({}%)", human::size_tight(part), (part * 100).checked_div(whole).unwrap_or(0));
         let row = |kind: &str, count: usize, active: usize, size: u64, free: u64| json!({"Type": kind, "Total": count, "Active": active, "Size": human::size_tight(size), "Reclaimable": share(free, size), "RawSize": size, "RawReclaimable": free});
         let rows = [
             row("Images", images.len(), used_images.len(), total, total.saturating_sub(used)),
-            row("Containers", listed.len(), listed.iter().filter(|l| l.look.run.is_some()).count(), sum(&sizes, None), sum(&sizes, Some(false))),
-            row("Local Volumes", volumes.len(), volume_sizes.iter().filter(|(_, used)| *used).count(), sum(&volume_sizes, None), sum(&volume_sizes, Some(false))),
+            row(
+                "Containers",
+                listed.len(),
+                listed.iter().filter(|l| l.look.run.is_some()).count(),
+                sum(&sizes, None),
+                sum(&sizes, Some(false)),
+            ),
+            row(
+                "Local Volumes",
+                volumes.len(),
+                volume_sizes.iter().filter(|(_, used)| *used).count(),
+                sum(&volume_sizes, None),
+                sum(&volume_sizes, Some(false)),
+            ),
         ];
-        let format = parsed.value("format").map_or_else(|| Format::Table("{{.Type}}\t{{.Total}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}".to_owned()), Format::parse);
+        let format = parsed
+            .value("format")
+            .map_or_else(|| Format::Table("{{.Type}}\t{{.Total}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}".to_owned()), Format::parse);
         print!("{}", template::render(&format, &rows, &[], true)?);
         Ok(0)
     },
@@ -217,7 +247,11 @@ const PRUNE: Command = Command {
         }
         let engine = app.engine()?;
         for l in list::list(&engine, &list::ListOptions { all: true, ..Default::default() })?.iter().filter(|l| l.look.run.is_none()) {
-            container::remove::remove(&engine, &l.record, container::remove::RemoveOptions { force: false, volumes: false, timeout: None })?;
+            container::remove::remove(
+                &engine,
+                &l.record,
+                container::remove::RemoveOptions { force: false, volumes: false, timeout: None },
+            )?;
             println!("Deleted Container {}", l.record.id);
         }
         if parsed.on("volumes") {
@@ -231,7 +265,6 @@ const PRUNE: Command = Command {
         Ok(0)
     },
 };
-
 
 const COMPLETION: Command = Command {
     paths: &["completion"],

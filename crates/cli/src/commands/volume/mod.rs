@@ -70,7 +70,8 @@ const LS: Command = Command {
         let engine = app.engine()?;
         let mut volumes = engine.store().volumes().map_err(|e| Failure::usage(e.to_string()))?;
         for text in parsed.all("filter") {
-            let (key, value) = text.split_once('=').ok_or_else(|| Failure::usage(format!("invalid filter {text:?}: it is written KEY=VALUE")))?;
+            let (key, value) =
+                text.split_once('=').ok_or_else(|| Failure::usage(format!("invalid filter {text:?}: it is written KEY=VALUE")))?;
             match key {
                 "name" => volumes.retain(|volume| volume.name.as_str().contains(value)),
                 "label" => volumes.retain(|volume| match value.split_once('=') {
