@@ -38,8 +38,7 @@ pub(crate) fn make(config: &Config, hands: &mut Hands) -> Result<(), LaunchError
             one(&device, hands)?;
         }
         let dev = find(&hands.root, "/dev", OFlags::PATH | OFlags::DIRECTORY).map_err(|e| LaunchError::new(Step::Device, "/dev", e))?;
-        let core = rustix::fs::stat("/proc/kcore").is_ok().then_some(("/proc/kcore", "core"));
-        for (target, name) in LINKS.into_iter().chain(core) {
+        for (target, name) in LINKS {
             match rustix::fs::symlinkat(target, &dev, name) {
                 Ok(()) | Err(rustix::io::Errno::EXIST) => {}
                 Err(e) => return Err(LaunchError::new(Step::Device, format!("/dev/{name}"), e)),
@@ -117,16 +116,6 @@ fn bind_host_device(device: &Device, hands: &Hands, parent: &OwnedFd, name: &str
 pub(crate) struct Terminal {
     pub(crate) master: OwnedFd,
     pub(crate) slave: OwnedFd,
-}
-
-impl Terminal {
-    /// Makes it the controlling terminal of this session, and its slave standard input, output and error.
-    pub(crate) fn take(self) -> Result<[OwnedFd; 3], LaunchError> {
-        let doing = |e: rustix::io::Errno| LaunchError::new(Step::Terminal, "", e);
-        rustix::process::ioctl_tiocsctty(&self.slave).map_err(doing)?;
-        let duplicate = || rustix::io::fcntl_dupfd_cloexec(&self.slave, 3).map_err(doing);
-        Ok([duplicate()?, duplicate()?, duplicate()?])
-    }
 }
 
 /// Makes a terminal in the container's own devpts, and /dev/console of its slave; by descriptors alone, since

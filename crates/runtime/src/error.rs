@@ -101,7 +101,7 @@ impl Step {
             Self::Join => "joining namespace",
             Self::Hostname => "setting the host name",
             Self::Root => "attaching the root file system",
-            Self::Mount => "mounting",
+            Self::Mount => "mounting at",
             Self::MountPoint => "making mount point",
             Self::Device => "making device",
             Self::Mask => "masking",
@@ -148,21 +148,6 @@ impl LaunchError {
         Self { step, object: object.into(), cause: io::Error::from_raw_os_error(libc_einval()), words: Some(words.into()) }
     }
 
-    /// Makes an error of a mount, whose object is what is mounted and where.
-    pub(crate) fn mounting(mount: &oci::runtime::Mount, cause: impl Into<io::Error>) -> Self {
-        Self::new(Step::Mount, Self::mount_object(mount), cause)
-    }
-
-    /// Makes an error of a mount that needs words.
-    pub(crate) fn mount_refused(mount: &oci::runtime::Mount, words: impl Into<String>) -> Self {
-        Self::refused(Step::Mount, Self::mount_object(mount), words)
-    }
-
-    fn mount_object(mount: &oci::runtime::Mount) -> String {
-        let what = mount.source.as_deref().or(mount.kind.as_deref()).unwrap_or("none");
-        format!("{what}\0{}", mount.destination)
-    }
-
     /// 127 for a program that is not there, 126 for one that cannot be executed, 125 for the rest.
     pub fn exit_code(&self) -> i32 {
         match self.step {
@@ -202,10 +187,8 @@ fn libc_einval() -> i32 {
 impl fmt::Display for LaunchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.step.words())?;
-        match self.object.split_once('\0') {
-            Some((what, place)) => write!(f, " {what:?} at {place:?}")?,
-            None if self.object.is_empty() => {}
-            None => write!(f, " {:?}", self.object)?,
+        if !self.object.is_empty() {
+            write!(f, " {:?}", self.object)?;
         }
         if self.step == Step::ProgramNotFound {
             // Podman's words: scripts look for them.
@@ -234,10 +217,9 @@ mod tests {
 
     #[test]
     fn errors_survive_the_pipe() {
-        let mount = oci::runtime::Mount { source: Some("/srv/a".into()), destination: "/data".into(), ..Default::default() };
-        let error = LaunchError::mounting(&mount, io::Error::from_raw_os_error(13));
+        let error = LaunchError::new(Step::Mount, "/data", io::Error::from_raw_os_error(13));
         let back = LaunchError::from_bytes(&error.to_bytes()).unwrap();
-        assert_eq!(back.to_string(), "mounting \"/srv/a\" at \"/data\": permission denied");
+        assert_eq!(back.to_string(), "mounting at \"/data\": permission denied");
         assert_eq!(
             LaunchError::from_bytes(&LaunchError::refused(Step::Config, "x", "no").to_bytes()).unwrap().to_string(),
             "reading the configuration \"x\": no"

@@ -6,7 +6,7 @@
 use crate::error::{LaunchError, Step};
 use crate::launch::{self, READY, Started, Stdio};
 use crate::seccomp::Program;
-use crate::{devices, finish, identity, init};
+use crate::{devices, identity, init};
 use oci::runtime::{Config, Process};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::process::DumpableBehavior;
@@ -120,7 +120,6 @@ fn guide(exec: Exec<'_>, flags: Flags, socket: UnixStream) -> ! {
 }
 
 fn guide_in(exec: Exec<'_>, flags: Flags, socket: UnixStream) -> Result<(), LaunchError> {
-    init::write_oom_score(exec.process)?;
     // The host's program must not be seen by what runs in the container (CVE-2016-9962, CVE-2019-5736).
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     sys::process::join_namespaces(exec.target, flags).map_err(|e| LaunchError::new(Step::Join, "the container", e))?;
@@ -139,9 +138,11 @@ fn guide_in(exec: Exec<'_>, flags: Flags, socket: UnixStream) -> Result<(), Laun
             drop(gate_writer);
             // Until the guide has told our pid, nothing of ours may be said.
             let _ = gate_reader.read(&mut [0u8]);
-            let mut socket = socket;
-            let error = program(exec, &mut socket);
-            init::report(socket, &error)
+            let Ok(reporter) = socket.try_clone() else { sys::clone::exit_now(125) };
+            match program(exec, socket) {
+                Err(error) => init::report(reporter, &error),
+                Ok(never) => match never {},
+            }
         }
         Forked::Parent(child) => {
             let mut message = vec![READY];
@@ -151,28 +152,17 @@ fn guide_in(exec: Exec<'_>, flags: Flags, socket: UnixStream) -> Result<(), Laun
     }
 }
 
-fn program(exec: Exec<'_>, socket: &mut UnixStream) -> LaunchError {
+fn program(exec: Exec<'_>, socket: UnixStream) -> Result<init::Never, LaunchError> {
     let process = exec.process;
     let _ = rustix::process::setsid();
     let _ = sys::process::new_session_keyring();
-    match stdio_and_labels(exec.stdio, process, socket) {
-        Ok((stdio, labels)) => {
-            let preserve_fds = exec.preserve_fds;
-            let finish = finish::Finish { stdio, preserve_fds, seccomp: exec.seccomp.as_ref(), die_with_parent: false, labels };
-            finish::run(process, finish, socket)
-        }
-        Err(error) => error,
-    }
-}
-
-fn stdio_and_labels(stdio: Stdio, process: &Process, socket: &UnixStream) -> Result<([OwnedFd; 3], Vec<identity::Label>), LaunchError> {
     let doing = |e: rustix::io::Errno| LaunchError::new(Step::Join, "the container", e);
     let root = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(doing)?;
     let proc = rustix::fs::openat(&root, "proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
         .ok()
         .filter(is_procfs);
     let labels = identity::open_labels(process, proc.as_ref())?;
-    let stdio = match stdio {
+    let stdio = match exec.stdio {
         Stdio::Fds { stdin, stdout, stderr } => [stdin, stdout, stderr],
         Stdio::Terminal => {
             let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
@@ -180,11 +170,14 @@ fn stdio_and_labels(stdio: Stdio, process: &Process, socket: &UnixStream) -> Res
             let devpts = rustix::fs::openat2(&root, "dev/pts", flags, Mode::empty(), resolve)
                 .map_err(|e| LaunchError::new(Step::Terminal, "", e))?;
             let terminal = devices::open_terminal(devpts.as_fd(), process)?;
-            init::tell_ready(socket, Some(&terminal.master))?;
-            terminal.take()?
+            rustix::process::ioctl_tiocsctty(&terminal.slave).map_err(|e| LaunchError::new(Step::Terminal, "", e))?;
+            init::tell_ready(&socket, Some(&terminal.master))?;
+            let duplicate = || rustix::io::fcntl_dupfd_cloexec(&terminal.slave, 3).map_err(|e| LaunchError::new(Step::Terminal, "", e));
+            [duplicate()?, duplicate()?, duplicate()?]
         }
     };
-    Ok((stdio, labels))
+    let _ = exec.config;
+    init::run_program(process, exec.seccomp.as_ref(), stdio, exec.preserve_fds, false, labels, socket)
 }
 
 fn is_procfs(fd: &OwnedFd) -> bool {

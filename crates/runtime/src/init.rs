@@ -4,24 +4,20 @@
 //! and an errno; nothing is printed.
 
 use crate::error::{LaunchError, Step};
-use crate::hooks::{Identity, Status};
-use crate::identity;
-use crate::launch::{self, FAILED, GO, HAND_OVER, HOOKS, READY, Stdio};
+use crate::launch::{FAILED, GO, READY, Stdio};
 use crate::seccomp::Program;
-use crate::sources::RootSource;
 use crate::sources::Trees;
-use crate::{devices, finish, hooks, masks, mounts, rootfs, sources};
-use oci::runtime::{Config, Linux, NamespaceKind, Process};
+use crate::{devices, identity, masks, mounts, program, rootfs};
+use oci::runtime::{Config, NamespaceKind, Process};
 use rustix::process::DumpableBehavior;
 use std::io::{IoSlice, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
-use sys::clone::Flags;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 /// All the child works with.
 pub(crate) struct Init<'a> {
     pub(crate) config: &'a Config,
-    pub(crate) root: RootSource,
+    pub(crate) root: OwnedFd,
     pub(crate) trees: Trees,
     pub(crate) joins: Vec<(NamespaceKind, OwnedFd)>,
     pub(crate) stdio: Stdio,
@@ -30,29 +26,16 @@ pub(crate) struct Init<'a> {
     pub(crate) nested: bool,
     pub(crate) die_with_parent: bool,
     pub(crate) socket: UnixStream,
-    pub(crate) identity: Option<&'a Identity>,
 }
 
 /// Runs the child to its end: execution, or exit with the error told.
 pub(crate) fn run(init: Init<'_>) -> ! {
-    let Init { config, root, trees, joins, stdio, preserve_fds, seccomp, nested, die_with_parent, mut socket, identity } = init;
-    let error = match build(config, &joins, nested, root, trees, &stdio, identity, &mut socket) {
+    let Ok(reporter) = init.socket.try_clone() else { sys::clone::exit_now(125) };
+    let error = match build(init) {
         Err(error) => error,
-        Ok(built) => {
-            let finish = built.and_stdio(stdio).map(|(stdio, labels)| finish::Finish {
-                stdio,
-                preserve_fds,
-                seccomp: seccomp.as_ref(),
-                die_with_parent,
-                labels,
-            });
-            finish.map_or_else(
-                |e| e,
-                |finish| finish::run(config.process.as_ref().expect("it was looked at before the clone"), finish, &mut socket),
-            )
-        }
+        Ok(never) => match never {},
     };
-    report(socket, &error)
+    report(reporter, &error)
 }
 
 /// Tells the parent and ends.
@@ -63,121 +46,147 @@ pub(crate) fn report(mut socket: UnixStream, error: &LaunchError) -> ! {
     sys::clone::exit_now(error.exit_code())
 }
 
-/// What building leaves for the last steps.
-struct Built {
-    labels: Vec<identity::Label>,
-    terminal: Option<devices::Terminal>,
-}
+pub(crate) enum Never {}
 
-impl Built {
-    /// Chooses the three descriptors: the terminal's, or those that were given.
-    fn and_stdio(self, given: Stdio) -> Result<([OwnedFd; 3], Vec<identity::Label>), LaunchError> {
-        let stdio = match (given, self.terminal) {
-            (_, Some(terminal)) => terminal.take()?,
-            (Stdio::Fds { stdin, stdout, stderr }, None) => [stdin, stdout, stderr],
-            (Stdio::Terminal, None) => return Err(LaunchError::refused(Step::Terminal, "", "it was not made")),
-        };
-        Ok((stdio, self.labels))
-    }
-}
-
-#[allow(clippy::too_many_arguments)]
-fn build(
-    config: &Config,
-    joins: &[(NamespaceKind, OwnedFd)],
-    nested: bool,
-    root: RootSource,
-    trees: Trees,
-    stdio: &Stdio,
-    identity: Option<&Identity>,
-    socket: &mut UnixStream,
-) -> Result<Built, LaunchError> {
-    let none = Linux::default();
-    let linux = config.linux.as_ref().unwrap_or(&none);
+fn build(init: Init<'_>) -> Result<Never, LaunchError> {
+    let Init { config, root, trees, joins, stdio, preserve_fds, seccomp, nested, die_with_parent, mut socket } = init;
+    let linux = config.linux.clone().unwrap_or_default();
     let process = config.process.as_ref().ok_or_else(|| LaunchError::refused(Step::Config, "process", "it is missing"))?;
     let own = |kind: NamespaceKind| linux.namespaces.iter().any(|ns| ns.kind == kind && ns.path.is_none());
-    write_oom_score(process)?;
-    if nested {
-        wait_for_go(socket)?;
-        become_root()?;
-    }
-    enter_time(linux, own(NamespaceKind::Time))?;
     // In a pid namespace of others nobody may look into us until the program is what they see (CVE-2016-9962). In
     // one of our own there is nobody, and the caller needs our namespaces.
-    if own(NamespaceKind::Pid) {
-        let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable);
-    } else {
+    if joins.iter().any(|(kind, _)| *kind == NamespaceKind::Pid) || !own(NamespaceKind::Pid) {
         let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
-    join(joins)?;
+    if nested {
+        wait_for_go(&mut socket)?;
+        become_root()?;
+    }
+    join(&joins)?;
     let _ = rustix::process::setsid();
     // A kernel without keyrings, or a full quota, is no reason not to run.
     let _ = sys::process::new_session_keyring();
-    if own(NamespaceKind::Uts) {
-        set_names(config)?;
+    if own(NamespaceKind::Uts) && !config.hostname.is_empty() {
+        rustix::system::sethostname(config.hostname.as_bytes()).map_err(|e| LaunchError::new(Step::Hostname, &*config.hostname, e))?;
+    }
+    if own(NamespaceKind::Uts) && !config.domainname.is_empty() {
+        rustix::system::setdomainname(config.domainname.as_bytes())
+            .map_err(|e| LaunchError::new(Step::Hostname, &*config.domainname, e))?;
     }
     if own(NamespaceKind::Network) {
         let _ = sys::process::loopback_up();
     }
-    let mut hands = rootfs::attach(sources::root_late(root)?, linux)?;
+    write_oom_score(process)?;
+    let mut hands = rootfs::attach(root, &linux)?;
     let placed = mounts::make(config, &mut hands, trees)?;
     devices::make(config, &mut hands)?;
-    let terminal = match (stdio, placed.devpts) {
+    let terminal = match (&stdio, placed.devpts) {
         (Stdio::Terminal, Some(devpts)) => Some(devices::terminal(devpts.as_fd(), &hands, process)?),
         (Stdio::Terminal, None) => return Err(LaunchError::refused(Step::Terminal, "", "the container has no devpts at /dev/pts")),
         _ => None,
     };
     write_sysctls(&linux.sysctl, placed.proc.as_ref())?;
-    masks::apply(linux, &hands)?;
+    masks::apply(&linux, &hands)?;
     let labels = identity::open_labels(process, placed.proc.as_ref())?;
-    drop(placed.proc);
-    let hooked = config.hooks.as_ref().zip(identity);
-    if let Some((hooks, identity)) = hooked {
-        socket.write_all(&[HOOKS]).map_err(|e| LaunchError::new(Step::Talk, "", e))?;
-        wait_for_go(socket)?;
-        hooks::run(&hooks.create_container, &hooks::state(config, identity, Status::Creating, own_pid()))?;
-    }
-    rootfs::enter(&hands, config.root.as_ref().is_some_and(|root| root.readonly), linux)?;
+    rootfs::enter(&hands, config.root.as_ref().is_some_and(|root| root.readonly), &linux)?;
     drop(hands);
-    tell_ready(socket, terminal.as_ref().map(|t| &t.master))?;
-    wait_for_start(socket)?;
+    tell_ready(&socket, terminal.as_ref().map(|t| &t.master))?;
+    wait_for_go(&mut socket)?;
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    if let Some((hooks, identity)) = hooked {
-        hooks::run(&hooks.start_container, &hooks::state(config, identity, Status::Created, own_pid()))?;
-    }
-    Ok(Built { labels, terminal })
+    let stdio = match (stdio, terminal) {
+        (_, Some(terminal)) => {
+            drop(terminal.master);
+            let duplicate = || rustix::io::fcntl_dupfd_cloexec(&terminal.slave, 3).map_err(|e| LaunchError::new(Step::Terminal, "", e));
+            rustix::process::ioctl_tiocsctty(&terminal.slave).map_err(|e| LaunchError::new(Step::Terminal, "", e))?;
+            [duplicate()?, duplicate()?, duplicate()?]
+        }
+        (Stdio::Fds { stdin, stdout, stderr }, None) => [stdin, stdout, stderr],
+        (Stdio::Terminal, None) => return Err(LaunchError::refused(Step::Terminal, "", "it was not made")),
+    };
+    run_program(process, seccomp.as_ref(), stdio, preserve_fds, die_with_parent, labels, socket)
 }
 
-fn own_pid() -> i32 {
-    rustix::process::getpid().as_raw_nonzero().get()
+/// The last steps, shared with `exec`: limits, directory, ids, capabilities, filter, program.
+pub(crate) fn run_program(
+    process: &Process,
+    seccomp: Option<&Program>,
+    stdio: [OwnedFd; 3],
+    preserve_fds: Vec<OwnedFd>,
+    die_with_parent: bool,
+    labels: Vec<identity::Label>,
+    socket: UnixStream,
+) -> Result<Never, LaunchError> {
+    identity::set_rlimits(process)?;
+    identity::set_io_priority(process)?;
+    place_descriptors(stdio, preserve_fds, &socket)?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(process.user.umask.unwrap_or(0o022) & 0o777));
+    identity::write_labels(labels)?;
+    let filter_late = process.no_new_privileges;
+    if process.no_new_privileges {
+        rustix::thread::set_no_new_privs(true).map_err(|e| LaunchError::new(Step::Process, "no_new_privs", e))?;
+    }
+    identity::change_user(process)?;
+    // As the user, so that what the user may not enter is not entered.
+    program::enter_directory(&process.cwd)?;
+    let program = program::prepare(process)?;
+    // The caller may work with signals blocked; the program begins with none.
+    sys::signal::set_mask(&sys::signal::SignalSet::empty()).map_err(|e| LaunchError::new(Step::Process, "signals", e))?;
+    if let (false, Some(filter)) = (filter_late, seccomp) {
+        // Becoming a user that is not root took the capability to load it out of force, but not away.
+        sys::capability::raise_effective().map_err(|e| LaunchError::new(Step::Capabilities, "", e))?;
+        load(filter)?;
+    }
+    identity::set_capabilities(process)?;
+    if die_with_parent {
+        // Cleared by the changes of ids above, so it comes last.
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+            .map_err(|e| LaunchError::new(Step::Process, "death signal", e))?;
+        if is_orphaned(&socket) {
+            sys::clone::exit_now(125);
+        }
+    }
+    if let (true, Some(filter)) = (filter_late, seccomp) {
+        load(filter)?;
+    }
+    Err(program.execute())
 }
 
-fn set_names(config: &Config) -> Result<(), LaunchError> {
-    let doing = |name: &str, e: rustix::io::Errno| LaunchError::new(Step::Hostname, name, e);
-    if !config.hostname.is_empty() {
-        rustix::system::sethostname(config.hostname.as_bytes()).map_err(|e| doing(&config.hostname, e))?;
-    }
-    if !config.domainname.is_empty() {
-        rustix::system::setdomainname(config.domainname.as_bytes()).map_err(|e| doing(&config.domainname, e))?;
+fn load(filter: &Program) -> Result<(), LaunchError> {
+    sys::seccomp::load(&filter.instructions, filter.flags).map_err(|e| LaunchError::new(Step::Seccomp, "", e))
+}
+
+/// The parent may have died before the death signal was set; then its end of the socket is closed.
+fn is_orphaned(socket: &UnixStream) -> bool {
+    let mut fds = [rustix::event::PollFd::new(socket, rustix::event::PollFlags::empty())];
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(n) if n > 0 && fds[0].revents().contains(rustix::event::PollFlags::HUP))
+}
+
+/// Puts the three and the preserved ones in their places; all others close at execution.
+fn place_descriptors(stdio: [OwnedFd; 3], preserve_fds: Vec<OwnedFd>, socket: &UnixStream) -> Result<(), LaunchError> {
+    let doing = |e: rustix::io::Errno| LaunchError::new(Step::Process, "descriptors", e);
+    // Lifted above their places first, so that none is overwritten before it is put there.
+    let floor = 3 + preserve_fds.len() as i32 + 1;
+    let lifted = preserve_fds.iter().map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, floor).map_err(doing)).collect::<Result<Vec<_>, _>>()?;
+    let [stdin, stdout, stderr] = stdio;
+    let lift = |fd: OwnedFd| rustix::io::fcntl_dupfd_cloexec(&fd, floor).map_err(doing);
+    let (stdin, stdout, stderr) = (lift(stdin)?, lift(stdout)?, lift(stderr)?);
+    rustix::stdio::dup2_stdin(&stdin).map_err(doing)?;
+    rustix::stdio::dup2_stdout(&stdout).map_err(doing)?;
+    rustix::stdio::dup2_stderr(&stderr).map_err(doing)?;
+    drop((stdin, stdout, stderr));
+    sys::process::close_on_exec_from(3).map_err(|e| LaunchError::new(Step::Process, "descriptors", e))?;
+    if !lifted.is_empty() {
+        // The socket has to survive until execution; it must not stand where a preserved one goes.
+        let socket_number = socket.as_raw_fd();
+        for (place, fd) in (3..).zip(&lifted) {
+            if place == socket_number {
+                return Err(LaunchError::refused(Step::Process, "descriptors", "too few were open before"));
+            }
+            sys::process::duplicate_to(fd, place).map_err(|e| LaunchError::new(Step::Process, "descriptors", e))?;
+        }
     }
     Ok(())
-}
-
-/// Makes a time namespace, sets its clocks and enters it: the order the kernel asks for (time_namespaces(7)).
-fn enter_time(linux: &Linux, own: bool) -> Result<(), LaunchError> {
-    if !own {
-        return Ok(());
-    }
-    let doing = |e: std::io::Error| LaunchError::new(Step::Join, "time", e);
-    sys::process::unshare(Flags::NEW_TIME).map_err(doing)?;
-    let offsets: String = linux.time_offsets.iter().map(|(clock, by)| format!("{clock} {} {}\n", by.secs, by.nanosecs)).collect();
-    if !offsets.is_empty() {
-        // Only a process that may be looked at owns its files in /proc.
-        let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable);
-        std::fs::write("/proc/self/timens_offsets", offsets).map_err(doing)?;
-    }
-    let namespace = std::fs::File::open("/proc/self/ns/time_for_children").map_err(doing)?;
-    sys::process::join_namespace(namespace).map_err(doing)
 }
 
 fn join(joins: &[(NamespaceKind, OwnedFd)]) -> Result<(), LaunchError> {
@@ -206,27 +215,6 @@ fn wait_for_go(socket: &mut UnixStream) -> Result<(), LaunchError> {
     }
 }
 
-/// Waits until the program may begin. The word may also come from another process: then a listening socket is
-/// handed over, and whoever connects to it starts us and hears what became of it.
-fn wait_for_start(socket: &mut UnixStream) -> Result<(), LaunchError> {
-    let talk = |e: std::io::Error| LaunchError::new(Step::Talk, "", e);
-    let listener = match launch::receive(socket.as_fd(), true).map_err(talk)? {
-        (Some(GO), _) => return Ok(()),
-        (Some(HAND_OVER), Some(listener)) => UnixListener::from(listener),
-        // The parent is gone, or wants no more.
-        _ => sys::clone::exit_now(125),
-    };
-    loop {
-        let (stream, _) = listener.accept().map_err(talk)?;
-        *socket = stream;
-        let mut byte = [0u8];
-        // One who hangs up without a word changes nothing.
-        if matches!(socket.read(&mut byte), Ok(1)) && byte[0] == GO {
-            return Ok(());
-        }
-    }
-}
-
 pub(crate) fn tell_ready(socket: &UnixStream, master: Option<&OwnedFd>) -> Result<(), LaunchError> {
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
     let fds = master.map(|fd| [fd.as_fd()]);
@@ -240,10 +228,8 @@ pub(crate) fn tell_ready(socket: &UnixStream, master: Option<&OwnedFd>) -> Resul
         .map_err(|e| LaunchError::new(Step::Talk, "", e))
 }
 
-/// Done before anything else: later our files in /proc may belong to ids we are no longer.
-pub(crate) fn write_oom_score(process: &Process) -> Result<(), LaunchError> {
+fn write_oom_score(process: &Process) -> Result<(), LaunchError> {
     let Some(score) = process.oom_score_adj else { return Ok(()) };
-    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable);
     std::fs::write("/proc/self/oom_score_adj", score.to_string()).map_err(|e| LaunchError::new(Step::Process, "oom_score_adj", e))
 }
 

@@ -4,14 +4,13 @@
 //! Between `spawn` and `ready` the namespaces exist already, so that a network can be made beside the mounts.
 
 use crate::error::{LaunchError, Step};
-use crate::hooks::{self, Identity, Status};
 use crate::seccomp::{self, Program};
-use crate::{idmap, init, sources};
-use oci::runtime::{Config, Hook, NamespaceKind, State};
+use crate::{init, sources};
+use oci::runtime::{Config, NamespaceKind};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use sys::clone::{Child, Flags, Forked};
 
@@ -67,15 +66,6 @@ pub struct Spawned {
     child: Child,
     socket: UnixStream,
     terminal: bool,
-    hooked: Option<Hooked>,
-}
-
-/// Hooks that are the caller's to run.
-#[derive(Debug, Clone)]
-struct Hooked {
-    creating: Vec<Hook>,
-    poststart: Vec<Hook>,
-    state: State,
 }
 
 /// A first process that waits just before the program.
@@ -88,7 +78,6 @@ pub struct Created {
     /// Master of its terminal.
     pub terminal: Option<OwnedFd>,
     socket: UnixStream,
-    hooked: Option<Hooked>,
 }
 
 /// A program that runs.
@@ -106,27 +95,10 @@ pub struct Started {
 pub(crate) const READY: u8 = 1;
 pub(crate) const GO: u8 = 2;
 pub(crate) const FAILED: u8 = 3;
-/// From the child: the root stands, hooks may see it before it is entered.
-pub(crate) const HOOKS: u8 = 4;
-/// From the parent, with a listening socket: somebody else will say go.
-pub(crate) const HAND_OVER: u8 = 5;
 
 /// Clones the first process. The caller must have one thread.
 pub fn spawn(launch: Launch<'_>) -> Result<Spawned, LaunchError> {
-    if launch.config.hooks.as_ref().is_some_and(|hooks| !hooks::is_empty(hooks)) {
-        return Err(LaunchError::refused(Step::Config, "hooks", "they can only be run for a container with an id"));
-    }
-    spawn_known(launch, None)
-}
-
-/// Clones the first process of a container with an id, for its hooks to know.
-pub fn spawn_as(launch: Launch<'_>, identity: &Identity) -> Result<Spawned, LaunchError> {
-    spawn_known(launch, Some(identity))
-}
-
-fn spawn_known(launch: Launch<'_>, identity: Option<&Identity>) -> Result<Spawned, LaunchError> {
     refuse_unsupported(launch.config)?;
-    let identity = identity.filter(|_| launch.config.hooks.as_ref().is_some_and(|hooks| !hooks::is_empty(hooks)));
     let linux = launch.config.linux.clone().unwrap_or_default();
     let seccomp = match (launch.seccomp, &linux.seccomp) {
         (Some(program), _) => Some(program),
@@ -135,7 +107,7 @@ fn spawn_known(launch: Launch<'_>, identity: Option<&Identity>) -> Result<Spawne
     };
     let nested = linux.namespaces.iter().any(|ns| ns.kind == NamespaceKind::User && ns.path.is_none());
     let trees = sources::open(launch.config, launch.mount_trees, &linux)?;
-    let root = sources::open_root(launch.root, &linux)?;
+    let root = sources::open_root(launch.root)?;
     let joins = sources::open_namespaces(&linux)?;
     let (socket, child_socket) = UnixStream::pair().map_err(|e| LaunchError::new(Step::Talk, "", e))?;
     let terminal = matches!(launch.stdio, Stdio::Terminal);
@@ -163,19 +135,13 @@ fn spawn_known(launch: Launch<'_>, identity: Option<&Identity>) -> Result<Spawne
                 nested,
                 die_with_parent: launch.die_with_parent,
                 socket: child_socket,
-                identity,
             })
         }
         Forked::Parent(child) => {
             drop(child_socket);
-            let hooked = identity.zip(launch.config.hooks.as_ref()).map(|(identity, hooks)| Hooked {
-                creating: [hooks.prestart.as_slice(), &hooks.create_runtime].concat(),
-                poststart: hooks.poststart.clone(),
-                state: hooks::state(launch.config, identity, Status::Creating, child.pid),
-            });
-            let mut spawned = Spawned { child, socket, terminal, hooked };
+            let mut spawned = Spawned { child, socket, terminal };
             if nested {
-                idmap::write(spawned.child.pid, &linux).inspect_err(|_| spawned.kill())?;
+                write_maps(spawned.child.pid, &linux).inspect_err(|_| spawned.kill())?;
                 spawned.socket.write_all(&[GO]).map_err(|e| LaunchError::new(Step::Talk, "", e))?;
             }
             Ok(spawned)
@@ -189,28 +155,16 @@ impl Spawned {
         self.child.pid
     }
 
-    /// Waits until the root is built; runs the hooks that see it before it is entered.
-    pub fn ready(mut self) -> Result<Created, LaunchError> {
-        let talk = |e: io::Error| LaunchError::new(Step::Talk, "", e);
-        loop {
-            let (kind, terminal) = receive(self.socket.as_fd(), self.terminal).map_err(talk)?;
-            match kind {
-                Some(HOOKS) => {
-                    if let Some(hooked) = self.hooked.take() {
-                        hooks::run(&hooked.creating, &hooked.state).inspect_err(|_| self.kill())?;
-                        self.hooked = Some(hooked);
-                    }
-                    self.socket.write_all(&[GO]).map_err(talk)?;
-                }
-                Some(READY) => {
-                    let Child { pid, pidfd } = self.child;
-                    return Ok(Created { pid, pidfd, terminal, socket: self.socket, hooked: self.hooked });
-                }
-                _ => {
-                    let error = read_error(&mut &self.socket, kind);
-                    let _ = self.child.wait();
-                    return Err(error);
-                }
+    /// Waits until the root is built.
+    pub fn ready(self) -> Result<Created, LaunchError> {
+        let mut socket = &self.socket;
+        let (kind, terminal) = receive(socket.as_fd(), self.terminal).map_err(|e| LaunchError::new(Step::Talk, "", e))?;
+        match kind {
+            Some(READY) => Ok(Created { pid: self.child.pid, pidfd: self.child.pidfd, terminal, socket: self.socket }),
+            _ => {
+                let error = read_error(&mut socket, kind);
+                let _ = self.child.wait();
+                Err(error)
             }
         }
     }
@@ -224,59 +178,19 @@ impl Spawned {
 impl Created {
     /// Lets the program begin; returns when it has been executed.
     pub fn start(self) -> Result<Started, LaunchError> {
-        say_go(&self.socket).inspect_err(|_| reap(&self.pidfd))?;
-        if let Some(hooked) = self.hooked {
-            // runtime.md#lifecycle: a hook that fails here stops the container.
-            let state = State { status: Status::Running.word().to_owned(), ..hooked.state };
-            hooks::run(&hooked.poststart, &state).inspect_err(|_| {
-                let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
+        let mut socket = &self.socket;
+        socket.write_all(&[GO]).map_err(|e| LaunchError::new(Step::Talk, "", e))?;
+        let mut kind = [0u8];
+        match socket.read(&mut kind) {
+            // The socket closed by execution: the program runs.
+            Ok(0) => Ok(Started { pid: self.pid, pidfd: self.pidfd, terminal: self.terminal }),
+            Ok(_) => {
+                let error = read_error(&mut socket, Some(kind[0]));
                 reap(&self.pidfd);
-            })?;
+                Err(error)
+            }
+            Err(e) => Err(LaunchError::new(Step::Talk, "", e)),
         }
-        Ok(Started { pid: self.pid, pidfd: self.pidfd, terminal: self.terminal })
-    }
-
-    /// Leaves the start to another process: [`start_waiting`] on the listening socket. The caller may end.
-    pub fn hand_over(self, listener: &UnixListener) -> Result<Waiting, LaunchError> {
-        use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-        let fds = [listener.as_fd()];
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        ancillary.push(SendAncillaryMessage::ScmRights(&fds));
-        sendmsg(&self.socket, &[io::IoSlice::new(&[HAND_OVER])], &mut ancillary, SendFlags::NOSIGNAL)
-            .map_err(|e| LaunchError::new(Step::Talk, "", e))?;
-        Ok(Waiting { pid: self.pid, pidfd: self.pidfd, terminal: self.terminal })
-    }
-}
-
-/// A first process that waits for a start by [`start_waiting`].
-#[derive(Debug)]
-pub struct Waiting {
-    /// Process id on the host.
-    pub pid: i32,
-    /// Descriptor of the process.
-    pub pidfd: OwnedFd,
-    /// Master of its terminal.
-    pub terminal: Option<OwnedFd>,
-}
-
-/// Starts a program whose start was handed over; returns when it has been executed. Its poststart hooks are run.
-pub fn start_waiting(socket: &UnixStream, config: &Config, identity: &Identity, pid: i32) -> Result<(), LaunchError> {
-    say_go(socket)?;
-    match &config.hooks {
-        Some(hooks) => hooks::run(&hooks.poststart, &hooks::state(config, identity, Status::Running, pid)),
-        None => Ok(()),
-    }
-}
-
-/// Says go and listens until the socket is closed by execution, or says why not.
-fn say_go(mut socket: &UnixStream) -> Result<(), LaunchError> {
-    let talk = |e: io::Error| LaunchError::new(Step::Talk, "", e);
-    socket.write_all(&[GO]).map_err(talk)?;
-    let mut kind = [0u8];
-    match socket.read(&mut kind).map_err(talk)? {
-        0 => Ok(()),
-        _ => Err(read_error(&mut socket, Some(kind[0]))),
     }
 }
 
@@ -322,7 +236,7 @@ pub(crate) fn flag_of(kind: NamespaceKind) -> Flags {
         NamespaceKind::Uts => Flags::NEW_UTS,
         NamespaceKind::User => Flags::NEW_USER,
         NamespaceKind::Cgroup => Flags::NEW_CGROUP,
-        // Entered by the child itself, once its clocks are set.
+        // Refused before.
         NamespaceKind::Time => Flags::NONE,
     }
 }
@@ -347,16 +261,25 @@ fn refuse_unsupported(config: &Config) -> Result<(), LaunchError> {
         if linux.seccomp.as_ref().is_some_and(|seccomp| seccomp.listener_path.is_some()) {
             return refuse("linux.seccomp.listenerPath");
         }
-        let own = |kind: NamespaceKind| linux.namespaces.iter().any(|ns| ns.kind == kind && ns.path.is_none());
-        if !linux.time_offsets.is_empty() && !own(NamespaceKind::Time) {
-            return Err(LaunchError::refused(Step::Config, "linux.timeOffsets", "there is no new time namespace they could be set in"));
-        }
-        if linux.namespaces.iter().any(|ns| ns.kind == NamespaceKind::Mount && ns.path.is_some()) {
-            return refuse("linux.namespaces: joining a mount namespace");
+        if !linux.time_offsets.is_empty() || linux.namespaces.iter().any(|ns| ns.kind == NamespaceKind::Time) {
+            return refuse("linux.timeOffsets");
         }
         if !linux.namespaces.iter().any(|ns| ns.kind == NamespaceKind::Mount) {
             return Err(LaunchError::refused(Step::Config, "linux.namespaces", "a mount namespace is needed"));
         }
     }
     Ok(())
+}
+
+/// Writes the id maps of a nested user namespace; its creator has the right to.
+fn write_maps(pid: i32, linux: &oci::runtime::Linux) -> Result<(), LaunchError> {
+    let text = |maps: &[oci::runtime::IdMapping]| {
+        maps.iter().map(|m| format!("{} {} {}\n", m.container_id, m.host_id, m.size)).collect::<String>()
+    };
+    let write = |file: &str, text: &str| {
+        let path = format!("/proc/{pid}/{file}");
+        std::fs::write(&path, text).map_err(|e| LaunchError::new(Step::IdMap, path, e))
+    };
+    write("uid_map", &text(&linux.uid_mappings))?;
+    write("gid_map", &text(&linux.gid_mappings))
 }

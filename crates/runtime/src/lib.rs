@@ -9,10 +9,7 @@
 mod devices;
 pub mod error;
 mod exec;
-mod finish;
-mod hooks;
 mod identity;
-pub mod idmap;
 mod init;
 mod launch;
 mod masks;
@@ -25,5 +22,4 @@ mod sources;
 
 pub use error::{LaunchError, Step};
 pub use exec::{Exec, exec};
-pub use hooks::{Identity, Status, run_poststop, state};
-pub use launch::{Created, Launch, Root, Spawned, Started, Stdio, Waiting, spawn, spawn_as, start_waiting};
+pub use launch::{Created, Launch, Root, Spawned, Started, Stdio, spawn};

@@ -3,7 +3,7 @@
 use crate::error::{LaunchError, Step};
 use crate::options::{self, Options};
 use crate::rootfs::{Hands, Kind, find, find_or_make};
-use crate::sources::{self, Trees};
+use crate::sources::Trees;
 use oci::runtime::{Config, Mount};
 use rustix::fs::{FileType, OFlags};
 use rustix::mount::{
@@ -39,17 +39,12 @@ const COVERABLE: [&str; 9] = [
 pub(crate) fn make(config: &Config, hands: &mut Hands, mut trees: Trees) -> Result<Placed, LaunchError> {
     let mut placed = Placed::default();
     for (index, mount) in config.mounts.iter().enumerate() {
-        let doing = |e: std::io::Error| LaunchError::mounting(mount, e);
+        let doing = |e: std::io::Error| LaunchError::new(Step::Mount, mount.destination.as_str(), e);
         check_place(mount)?;
-        let options =
-            options::parse(&mount.options).map_err(|word| LaunchError::mount_refused(mount, format!("option {word:?} is not known")))?;
-        if let Some(target) = sources::copied_link(mount) {
-            copy_link(&hands.root, &mount.destination, &target)?;
-            continue;
-        }
+        let options = options::parse(&mount.options)
+            .map_err(|word| LaunchError::refused(Step::Mount, mount.destination.as_str(), format!("option {word:?} is not known")))?;
         let tree = match trees.remove(&index) {
             Some(tree) => bind(tree, &options).map_err(doing)?,
-            None if sources::is_bind(mount) => bind(sources::open_late(mount)?, &options).map_err(doing)?,
             None => match new_tree(mount, &options, config)? {
                 Some(tree) => tree,
                 None => continue,
@@ -85,7 +80,7 @@ pub(crate) fn make(config: &Config, hands: &mut Hands, mut trees: Trees) -> Resu
 /// Confinement rests on a true /proc; nothing may lie over it or in it (runc CVE-2019-19921, CVE-2025-52881).
 fn check_place(mount: &Mount) -> Result<(), LaunchError> {
     let place = options::clean(&mount.destination);
-    let refuse = |why: &str| Err(LaunchError::mount_refused(mount, why));
+    let refuse = |why: &str| Err(LaunchError::refused(Step::Mount, mount.destination.as_str(), why));
     if !mount.destination.starts_with('/') {
         return refuse("it is not absolute");
     }
@@ -122,35 +117,16 @@ fn kind_of(tree: &OwnedFd) -> std::io::Result<Kind> {
     Ok(if FileType::from_raw_mode(stat.st_mode) == FileType::Directory { Kind::Directory } else { Kind::File })
 }
 
-/// Sets what was asked for on a bind. What the source's mount has locked in a user namespace (nosuid, nodev,
-/// noexec, ro, times of access) stays as it is, whatever was asked for: bits are only set, or cleared when named and
-/// free.
+/// Sets what was asked for on a bind; what the source's mount has locked stays as it is, because bits are only
+/// set or, when named, cleared.
 fn bind(tree: OwnedFd, options: &Options) -> std::io::Result<OwnedFd> {
-    let change = |set: u64, clear: u64, recursive: bool| match (set, clear) {
-        (0, 0) => Ok(()),
-        _ => match set_attributes(&tree, Change { set, clear, ..Change::default() }, recursive) {
-            Err(e) if e.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error()) && clear | (set & attr::ATIME_MASK) != 0 => {
-                let set = set & !attr::ATIME_MASK;
-                if set == 0 { Ok(()) } else { set_attributes(&tree, Change { set, ..Change::default() }, recursive) }
-            }
-            other => other,
-        },
-    };
-    change(options.set, options.clear, false)?;
-    change(options.recursive_set, options.recursive_clear, true)?;
-    Ok(tree)
-}
-
-/// Makes a link where a mount was asked for (`copy-symlink`); what is there already is left alone.
-fn copy_link(root: &OwnedFd, place: &str, target: &[u8]) -> Result<(), LaunchError> {
-    let doing = |e: rustix::io::Errno| LaunchError::new(Step::MountPoint, place, e);
-    let clean = options::clean(place);
-    let (parent, name) = clean.rsplit_once('/').unwrap_or(("", clean.as_str()));
-    let parent = find_or_make(root, if parent.is_empty() { "/" } else { parent }, Kind::Directory).map_err(doing)?;
-    match rustix::fs::symlinkat(target, &parent, name) {
-        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
-        Err(e) => Err(doing(e)),
+    if options.set != 0 || options.clear != 0 {
+        set_attributes(&tree, Change { set: options.set, clear: options.clear, ..Change::default() }, false)?;
     }
+    if options.recursive_set != 0 || options.recursive_clear != 0 {
+        set_attributes(&tree, Change { set: options.recursive_set, clear: options.recursive_clear, ..Change::default() }, true)?;
+    }
+    Ok(tree)
 }
 
 /// Makes a new file system; `None` when there is none to be had and that is no error.
@@ -169,7 +145,7 @@ fn new_tree(mount: &Mount, options: &Options, config: &Config) -> Result<Option<
         },
         _ => file_system(kind, mount, options, config),
     };
-    made.map(Some).map_err(|e| LaunchError::mounting(mount, e))
+    made.map(Some).map_err(|e| LaunchError::new(Step::Mount, mount.destination.as_str(), e))
 }
 
 fn file_system(kind: &str, mount: &Mount, options: &Options, config: &Config) -> std::io::Result<OwnedFd> {
@@ -179,7 +155,6 @@ fn file_system(kind: &str, mount: &Mount, options: &Options, config: &Config) ->
     }
     for (key, value) in &options.data {
         match value {
-            Some(value) if kind == "overlay" && key == "lowerdir" => add_lower_directories(&fs, value)?,
             Some(value) => fsconfig_set_string(&fs, key.as_str(), value.as_str())?,
             None => fsconfig_set_flag(&fs, key.as_str())?,
         }
@@ -200,19 +175,6 @@ fn file_system(kind: &str, mount: &Mount, options: &Options, config: &Config) ->
     Ok(tree)
 }
 
-/// One at a time: a string for fsconfig(2) has at most 255 bytes (`lowerdir+`, Linux 6.5).
-fn add_lower_directories(fs: &OwnedFd, list: &str) -> std::io::Result<()> {
-    if list.len() < 256 {
-        return Ok(fsconfig_set_string(fs, "lowerdir", list)?);
-    }
-    // A colon in a path is escaped; two colons set data-only layers off, which this way cannot name.
-    let list = list.replace("\\:", "\0");
-    for part in list.split(':') {
-        fsconfig_set_string(fs, "lowerdir+", part.replace('\0', ":"))?;
-    }
-    Ok(())
-}
-
 fn bind_of_host(path: &str, options: &Options) -> std::io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE;
     let tree = open_tree(rustix::fs::CWD, path, flags)?;
@@ -223,7 +185,7 @@ fn bind_of_host(path: &str, options: &Options) -> std::io::Result<OwnedFd> {
 /// The cgroup tree: version 2 if the host has it; on older hosts an empty read-only directory, so that nothing
 /// of the host's hierarchies can be touched.
 fn cgroup(mount: &Mount, options: &Options, config: &Config) -> Result<Option<OwnedFd>, LaunchError> {
-    let doing = |e: std::io::Error| LaunchError::mounting(mount, e);
+    let doing = |e: std::io::Error| LaunchError::new(Step::Mount, mount.destination.as_str(), e);
     const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
     let is_v2 = rustix::fs::statfs("/sys/fs/cgroup").is_ok_and(|stat| stat.f_type as u64 == CGROUP2_SUPER_MAGIC);
     let plain = Options { set: options.set, ..Options::default() };
@@ -233,12 +195,6 @@ fn cgroup(mount: &Mount, options: &Options, config: &Config) -> Result<Option<Ow
             Ok(tree) => Ok(Some(tree)),
             Err(_) => bind_of_host("/sys/fs/cgroup", options).map(Some).map_err(doing),
         };
-    }
-    // A hybrid host has version 2 beside version 1.
-    let beside = rustix::fs::statfs("/sys/fs/cgroup/unified").is_ok_and(|stat| stat.f_type as u64 == CGROUP2_SUPER_MAGIC);
-    let named = Mount { source: Some("cgroup".to_owned()), ..mount.clone() };
-    if beside && let Ok(tree) = file_system("cgroup2", &named, &plain, config) {
-        return Ok(Some(tree));
     }
     let mut empty = plain;
     empty.set |= attr::RDONLY;

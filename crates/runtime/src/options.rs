@@ -50,9 +50,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Options, String> {
                     "bind" | "rbind" | "defaults" | "async" | "loud" | "silent" | "nomand" | "auto" | "noauto" | "relatime" => {}
                     "tmpcopyup" => options.copy_up = true,
                     "notmpcopyup" => options.copy_up = false,
-                    // Acted upon when the source was opened.
-                    "idmap" | "ridmap" | "copy-symlink" => {}
-                    "remount" | "mand" => return Err(word.clone()),
+                    "idmap" | "ridmap" | "remount" | "mand" => return Err(word.clone()),
                     other if other.starts_with("idmap=") => return Err(word.clone()),
                     other => match other.split_once('=') {
                         Some((key, value)) => options.data.push((key.to_owned(), Some(value.to_owned()))),
@@ -69,24 +67,6 @@ pub(crate) fn parse(words: &[String]) -> Result<Options, String> {
         options.clear |= attr::ATIME_MASK;
     }
     Ok(options)
-}
-
-/// How far something reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Depth {
-    /// One mount.
-    One,
-    /// With all below it.
-    All,
-}
-
-/// Tells whether the ids of a mount shall be mapped.
-pub(crate) fn id_map_depth(words: &[String]) -> Option<Depth> {
-    words.iter().rev().find_map(|word| match word.as_str() {
-        "idmap" => Some(Depth::One),
-        "ridmap" => Some(Depth::All),
-        _ => None,
-    })
 }
 
 /// Bits set and cleared by a word.
@@ -141,7 +121,7 @@ mod tests {
         assert_eq!(parsed(&["rro"]).recursive_set, attr::RDONLY);
         assert_eq!(parsed(&["rw"]).clear, attr::RDONLY);
         assert_eq!(parsed(&["relatime"]), Options::default());
-        assert!(parse(&["remount".to_owned()]).is_err());
+        assert!(parse(&["idmap".to_owned()]).is_err());
     }
 
     #[test]

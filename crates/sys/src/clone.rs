@@ -27,8 +27,6 @@ impl Flags {
     pub const NEW_UTS: Self = Self(libc::CLONE_NEWUTS as u64);
     /// A cgroup namespace.
     pub const NEW_CGROUP: Self = Self(libc::CLONE_NEWCGROUP as u64);
-    /// A time namespace. Only for [`crate::process::unshare`]: its offsets are set before anybody enters it.
-    pub const NEW_TIME: Self = Self(0x80);
     /// The child becomes a sibling: a child of our parent. It sends no signal of its own choice when it ends.
     pub const SIBLING: Self = Self(libc::CLONE_PARENT as u64);
 

@@ -124,22 +124,6 @@ pub fn close_inherited() {
     }
 }
 
-/// Executes the program of a descriptor (execveat(2)); returns only its error.
-pub fn execute_descriptor(program: impl AsFd, args: &[CString], env: &[CString]) -> io::Error {
-    let pointers = |list: &[CString]| list.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
-    let (args, env) = (pointers(args), pointers(env));
-    let number = program.as_fd().as_raw_fd();
-    // SAFETY: all strings are terminated and both lists end with null; they live until execveat returns, if it does.
-    unsafe { libc::syscall(libc::SYS_execveat, number, c"".as_ptr(), args.as_ptr(), env.as_ptr(), libc::AT_EMPTY_PATH) };
-    io::Error::last_os_error()
-}
-
-/// Leaves namespaces for new ones (unshare(2)). The caller must have one thread.
-pub fn unshare(flags: crate::clone::Flags) -> io::Result<()> {
-    // SAFETY: a number; with one thread nobody else relies on what is left.
-    check(unsafe { libc::unshare(flags.bits() as i32) })
-}
-
 /// Gives the caller a mount namespace of its own.
 pub fn unshare_mounts() -> io::Result<()> {
     // SAFETY: a number; the caller has one thread, whose view of mounts is copied.
